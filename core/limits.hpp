@@ -1,0 +1,40 @@
+// Every bound of the contract, named once; errors name the same numbers.
+#pragma once
+
+#include <cstdint>
+
+namespace faultline::core {
+
+inline constexpr std::int64_t microseconds_per_second = 1'000'000;
+inline constexpr std::int64_t microseconds_per_day = 86'400 * microseconds_per_second;
+
+inline constexpr int queue_name_bytes_max = 128;
+inline constexpr int kind_bytes_max = 128;
+inline constexpr int key_bytes_max = 512;
+inline constexpr int worker_bytes_max = 256;
+inline constexpr int reason_bytes_max = 1024;
+// Longer error texts are cut: a worker must never fail because its failure is long.
+inline constexpr int error_bytes_max = 16 * 1024;
+
+inline constexpr int priority_min = -32768;
+inline constexpr int priority_max = 32767;
+inline constexpr int max_attempts_min = 1;
+inline constexpr int max_attempts_max = 10'000;
+
+inline constexpr int claim_jobs_max = 10'000;
+inline constexpr int batch_jobs_max = 100'000;
+inline constexpr int maintenance_jobs_default = 1000;
+inline constexpr int maintenance_jobs_max = 100'000;
+
+inline constexpr std::int64_t lease_microseconds_min = 100'000;
+inline constexpr std::int64_t lease_microseconds_max = microseconds_per_day;
+// Delays, back-off and retention share one ceiling of ten years.
+inline constexpr std::int64_t delay_microseconds_max = 3'650 * microseconds_per_day;
+
+// Expired leases that one claim settles on its way, besides the jobs it was asked for.
+inline constexpr int claim_takeovers_max = 16;
+
+inline constexpr double backoff_factor_min = 1.0;
+inline constexpr double backoff_factor_max = 100.0;
+
+} // namespace faultline::core

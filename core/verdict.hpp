@@ -1,0 +1,59 @@
+// The words the verbs answer with; the contract spells them once, here.
+#pragma once
+
+#include <string_view>
+
+namespace faultline::core {
+
+enum class Verdict {
+    succeeded,
+    already_succeeded,
+    retrying,
+    failed,
+    cancelled,
+    cancel_requested,
+    extended,
+    already_finished,
+    queued,
+    not_failed,
+    locked,
+    stale_lease,
+    unknown_job,
+    same_transaction,
+};
+
+constexpr std::string_view verdict_name(Verdict verdict) {
+    switch (verdict) {
+    case Verdict::succeeded:
+        return "succeeded";
+    case Verdict::already_succeeded:
+        return "already_succeeded";
+    case Verdict::retrying:
+        return "retrying";
+    case Verdict::failed:
+        return "failed";
+    case Verdict::cancelled:
+        return "cancelled";
+    case Verdict::cancel_requested:
+        return "cancel_requested";
+    case Verdict::extended:
+        return "extended";
+    case Verdict::already_finished:
+        return "already_finished";
+    case Verdict::queued:
+        return "queued";
+    case Verdict::not_failed:
+        return "not_failed";
+    case Verdict::locked:
+        return "locked";
+    case Verdict::stale_lease:
+        return "stale_lease";
+    case Verdict::unknown_job:
+        return "unknown_job";
+    case Verdict::same_transaction:
+        return "same_transaction";
+    }
+    return "unknown";
+}
+
+} // namespace faultline::core

@@ -1,0 +1,25 @@
+\echo Use "CREATE EXTENSION faultline" to load this file. \quit
+
+-- Types of the contract.  C++ fills composite results by the attribute count of the type it
+-- finds, so columns may be appended in a later version and an older type is still served.
+
+CREATE TYPE faultline.claimed_job AS (
+  job_id bigint,
+  queue text,
+  kind text,
+  payload jsonb,
+  headers jsonb,
+  attempt integer,
+  max_attempts integer,
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  enqueued_at timestamptz,
+  last_error text,
+  progress jsonb
+);
+COMMENT ON TYPE faultline.claimed_job IS
+  'One claimed job, as claim() and claim_any() return it. job_id and lease_token together are what complete(), fail(), extend() and release() ask for.';
+COMMENT ON COLUMN faultline.claimed_job.attempt IS 'Number of this claim of the job; grows for ever, so (job_id, attempt) is a fencing token for systems outside the database.';
+COMMENT ON COLUMN faultline.claimed_job.lease_token IS 'Random proof of this lease; never reused, shown in no view.';
+COMMENT ON COLUMN faultline.claimed_job.last_error IS 'Error text of the attempt before, when there was one.';
+COMMENT ON COLUMN faultline.claimed_job.progress IS 'What an earlier attempt last saved by extend(progress => ...).';

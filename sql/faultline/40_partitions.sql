@@ -1,0 +1,130 @@
+-- Partitions by day, made and dropped at run time.  Never in this script: pg_dump 15 crashes on
+-- partitions that belong to an extension.
+
+CREATE FUNCTION faultline.day_partition_name(parent text, day date) RETURNS text
+  LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT parent || '_' || to_char(day, 'YYYYMMDD')
+$$;
+COMMENT ON FUNCTION faultline.day_partition_name(text, date) IS 'Internal: name of the partition of one UTC day.';
+
+-- Makes the partition of one day, moving over what the default partition holds of that day.
+CREATE FUNCTION faultline.create_day_partition(parent text, time_column text, day date) RETURNS boolean
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  partition text := faultline.day_partition_name(parent, day);
+  day_start timestamptz := day::timestamp AT TIME ZONE 'UTC';
+  day_end timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+  IF to_regclass(format('faultline.%I', partition)) IS NOT NULL THEN
+    RETURN false;
+  END IF;
+  EXECUTE format('CREATE TABLE faultline.%I (LIKE faultline.%I INCLUDING DEFAULTS INCLUDING STORAGE)',
+                 partition, parent);
+  -- Writers that found no partition for the day wait here, and then look again.
+  EXECUTE format('LOCK TABLE faultline.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+  EXECUTE format('WITH moved AS (DELETE FROM faultline.%I WHERE %I >= $1 AND %I < $2 RETURNING *)
+                  INSERT INTO faultline.%I SELECT * FROM moved',
+                 parent || '_default', time_column, time_column, partition)
+    USING day_start, day_end;
+  EXECUTE format('ALTER TABLE faultline.%I ATTACH PARTITION faultline.%I FOR VALUES FROM (%L) TO (%L)',
+                 parent, partition, day_start, day_end);
+  RETURN true;
+END $$;
+COMMENT ON FUNCTION faultline.create_day_partition(text, text, date) IS
+  'Internal: makes the partition of one UTC day unless it is there; returns whether it did.';
+
+CREATE FUNCTION faultline.create_partitions() RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  days_ahead CONSTANT integer := 3;
+  today date := (faultline.clock_now() AT TIME ZONE 'UTC')::date;
+  partitioned record;
+  created bigint := 0;
+BEGIN
+  -- One maker at a time, in every session.
+  PERFORM pg_advisory_xact_lock('faultline.finished_jobs'::regclass::oid::bigint);
+  FOR partitioned IN
+    SELECT * FROM (VALUES ('finished_jobs', 'finished_at'), ('ended_attempts', 'ended_at'))
+      AS v (parent, time_column)
+  LOOP
+    IF to_regclass(format('faultline.%I', partitioned.parent || '_default')) IS NULL THEN
+      EXECUTE format('CREATE TABLE faultline.%I PARTITION OF faultline.%I DEFAULT',
+                     partitioned.parent || '_default', partitioned.parent);
+      created := created + 1;
+    END IF;
+    FOR ahead IN 0 .. days_ahead LOOP
+      IF faultline.create_day_partition(partitioned.parent, partitioned.time_column, today + ahead) THEN
+        created := created + 1;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN created;
+END $$;
+COMMENT ON FUNCTION faultline.create_partitions() IS
+  'Internal: makes the default partitions and those of today and the next three days where they are missing; returns how many it made.';
+
+-- The longest that any queue keeps finished jobs, dropped queues included: their history ages out
+-- like that of others.
+CREATE FUNCTION faultline.keep_finished_longest() RETURNS interval
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(max(keep_finished), interval '7 days') FROM faultline.queues
+$$;
+COMMENT ON FUNCTION faultline.keep_finished_longest() IS 'Internal: the longest keep_finished of all queues.';
+
+CREATE FUNCTION faultline.drop_old_partitions() RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  oldest_kept date := ((faultline.clock_now() - faultline.keep_finished_longest()) AT TIME ZONE 'UTC')::date;
+  partition record;
+  needed boolean;
+  dropped bigint := 0;
+BEGIN
+  FOR partition IN
+    SELECT p.relname AS parent, c.relname AS name
+      FROM pg_inherits i
+      JOIN pg_class c ON c.oid = i.inhrelid
+      JOIN pg_class p ON p.oid = i.inhparent
+     WHERE i.inhparent IN ('faultline.finished_jobs'::regclass, 'faultline.ended_attempts'::regclass)
+       AND c.relname ~ '_[0-9]{8}$'
+       AND to_date(right(c.relname, 8), 'YYYYMMDD') < oldest_kept
+     ORDER BY c.relname
+  LOOP
+    -- Attempts of jobs that still live are history that a dead letter may need.
+    needed := false;
+    IF partition.parent = 'ended_attempts' THEN
+      EXECUTE format('SELECT EXISTS (SELECT FROM faultline.%I a JOIN faultline.live_jobs j USING (job_id))',
+                     partition.name) INTO needed;
+    END IF;
+    IF NOT needed THEN
+      EXECUTE format('DROP TABLE faultline.%I', partition.name);
+      dropped := dropped + 1;
+    END IF;
+  END LOOP;
+  RETURN dropped;
+END $$;
+COMMENT ON FUNCTION faultline.drop_old_partitions() IS
+  'Internal: drops the day partitions that lie wholly before the longest retention; returns how many.';
+
+-- What dropping whole days cannot reach: queues that keep less than the longest, and the default
+-- partitions.
+CREATE FUNCTION faultline.delete_old_finished(max_rows integer) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now_at timestamptz := faultline.clock_now();
+  deleted bigint;
+BEGIN
+  WITH old AS (
+    SELECT f.tableoid, f.ctid
+      FROM faultline.queues q JOIN faultline.finished_jobs f USING (queue_id)
+     WHERE f.finished_at < now_at - q.keep_finished
+     LIMIT max_rows
+  )
+  DELETE FROM faultline.finished_jobs f USING old
+   WHERE f.tableoid = old.tableoid AND f.ctid = old.ctid;
+  GET DIAGNOSTICS deleted = ROW_COUNT;
+  DELETE FROM faultline.queues q
+   WHERE q.dropped_at < now_at - faultline.keep_finished_longest() - interval '1 day';
+  RETURN deleted;
+END $$;
+COMMENT ON FUNCTION faultline.delete_old_finished(integer) IS
+  'Internal: deletes a bounded number of finished jobs that their own queue no longer keeps, and forgets queues dropped long ago.';

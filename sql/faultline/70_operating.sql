@@ -1,0 +1,247 @@
+-- Operating: cancel, redrive, purge, upkeep by hand, and what the system says of itself.
+
+CREATE FUNCTION faultline.cancel(job_ids bigint[], reason text = NULL)
+  RETURNS TABLE (job_id bigint, verdict text)
+  LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_cancel';
+COMMENT ON FUNCTION faultline.cancel(bigint[], text) IS
+  'Cancels jobs: queued ones end now (cancelled), running ones are asked to stop (cancel_requested; the worker hears it at its next extend, and the job never runs again). Other verdicts: already_finished, unknown_job. reason: up to 1024 bytes, shown as last_error. One row per different id, in ascending order.';
+
+CREATE FUNCTION faultline.redrive(
+  job_ids bigint[] = NULL, queue text = NULL, max_jobs integer = 1000, delay interval = NULL
+) RETURNS TABLE (job_id bigint, verdict text)
+  LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_redrive';
+COMMENT ON FUNCTION faultline.redrive(bigint[], text, integer, interval) IS
+  'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: 1 to 100000.';
+
+CREATE FUNCTION faultline.purge_dead_letters(queue text, older_than interval) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  purged_id integer := faultline.require_queue_id(purge_dead_letters.queue);
+  now_at timestamptz := faultline.clock_now();
+  purged bigint;
+BEGIN
+  PERFORM faultline.require_operator(purged_id);
+  PERFORM faultline.check_setting(older_than BETWEEN interval '0' AND interval '3650 days',
+    'older_than', older_than::text, '0 to 3650 days');
+  WITH gone AS (
+    DELETE FROM faultline.failed_jobs f
+     WHERE f.queue_id = purged_id AND f.failed_at <= now_at - older_than
+    RETURNING f.idempotency_key
+  ), keys AS (
+    UPDATE faultline.idempotency_keys k SET expires_at = now_at + q.keep_keys
+      FROM gone, faultline.queues q
+     WHERE k.queue_id = purged_id AND k.key = gone.idempotency_key AND q.queue_id = purged_id
+  )
+  SELECT count(*) INTO purged FROM gone;
+  RETURN purged;
+END $$;
+COMMENT ON FUNCTION faultline.purge_dead_letters(text, interval) IS
+  'Removes the dead letters of a queue that failed at least older_than ago, for good; returns how many. Their idempotency keys are remembered for keep_keys from now.';
+
+CREATE FUNCTION faultline.expire_leases(max_jobs integer = 1000) RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_expire_leases';
+COMMENT ON FUNCTION faultline.expire_leases(integer) IS
+  'Ends attempts whose lease has run out: each counts, is recorded, and its job is queued again with back-off, or becomes a dead letter. Returns how many. Rows that another transaction holds are left alone; a row that raises is reported as a warning and stops none of the others. max_jobs: 1 to 100000.';
+
+CREATE FUNCTION faultline.expire_keys(max_keys integer = 10000) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  expired bigint;
+BEGIN
+  WITH old AS MATERIALIZED (
+    SELECT k.queue_id, k.key FROM faultline.idempotency_keys k
+     WHERE k.expires_at <= faultline.clock_now()
+     ORDER BY k.expires_at LIMIT max_keys FOR UPDATE SKIP LOCKED
+  )
+  DELETE FROM faultline.idempotency_keys k USING old
+   WHERE k.queue_id = old.queue_id AND k.key = old.key;
+  GET DIAGNOSTICS expired = ROW_COUNT;
+  RETURN expired;
+END $$;
+COMMENT ON FUNCTION faultline.expire_keys(integer) IS 'Internal: forgets a bounded number of idempotency keys whose time has come; returns how many.';
+
+CREATE FUNCTION faultline.run_duty(duty text) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE duty
+    WHEN 'expire_leases' THEN faultline.expire_leases()
+    WHEN 'expire_keys' THEN faultline.expire_keys()
+    WHEN 'create_partitions' THEN faultline.create_partitions()
+    WHEN 'drop_partitions' THEN faultline.drop_old_partitions()
+    WHEN 'delete_finished' THEN faultline.delete_old_finished(10000)
+  END;
+END $$;
+COMMENT ON FUNCTION faultline.run_duty(text) IS 'Internal: runs one bounded round of one maintenance duty and returns how much it did.';
+
+CREATE FUNCTION faultline.maintain() RETURNS TABLE (duty text, done bigint, error text)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  lock_timeout_before text := current_setting('lock_timeout');
+BEGIN
+  PERFORM faultline.require_operator(NULL);
+  PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
+  FOREACH duty IN ARRAY ARRAY['expire_leases', 'expire_keys', 'create_partitions',
+                              'drop_partitions', 'delete_finished']
+  LOOP
+    -- One duty's failure never stops another.
+    BEGIN
+      error := NULL;
+      done := faultline.run_duty(duty);
+    EXCEPTION WHEN OTHERS THEN
+      done := 0;
+      error := SQLERRM;
+    END;
+    RETURN NEXT;
+  END LOOP;
+  PERFORM set_config('lock_timeout', lock_timeout_before, true);
+END $$;
+COMMENT ON FUNCTION faultline.maintain() IS
+  'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
+
+CREATE FUNCTION faultline.status() RETURNS TABLE (item text, state text, detail text, hint text)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now_at timestamptz := faultline.clock_now();
+  installed text;
+  available text;
+  preload text := current_setting('shared_preload_libraries');
+  counted record;
+  missing bigint;
+BEGIN
+  SELECT e.extversion, a.default_version INTO installed, available
+    FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname
+   WHERE e.extname = 'faultline';
+  item := 'version'; state := CASE WHEN installed = available THEN 'ok' ELSE 'warning' END;
+  detail := format('extension %s, files %s', installed, available);
+  hint := CASE WHEN installed <> available THEN 'ALTER EXTENSION faultline UPDATE;' END;
+  RETURN NEXT;
+
+  item := 'preload';
+  IF 'faultline' = ANY (string_to_array(replace(replace(preload, '"', ''), ' ', ''), ',')) THEN
+    state := 'ok'; detail := 'the library is preloaded'; hint := NULL;
+  ELSE
+    state := 'info';
+    detail := 'the library is loaded by each session on its first call; everything works, call maintain() yourself';
+    hint := format('ALTER SYSTEM SET shared_preload_libraries = %s; -- then restart the server',
+                   CASE WHEN preload = '' THEN 'faultline' ELSE preload || ', faultline' END);
+  END IF;
+  RETURN NEXT;
+
+  SELECT count(*) AS queues, count(q.paused_at) AS paused INTO counted
+    FROM faultline.queues q WHERE q.dropped_at IS NULL;
+  item := 'queues'; state := CASE WHEN counted.queues = 0 THEN 'info' ELSE 'ok' END;
+  detail := format('%s queues, %s paused', counted.queues, counted.paused);
+  hint := CASE WHEN counted.queues = 0 THEN 'SELECT faultline.create_queue(''name'');' END;
+  RETURN NEXT;
+
+  SELECT count(*) FILTER (WHERE j.state = 'q') AS queued,
+         count(*) FILTER (WHERE j.state = 'r') AS running,
+         count(*) FILTER (WHERE j.state = 'r' AND j.lease_expires_at < now_at - interval '10 s') AS overdue
+    INTO counted FROM faultline.live_jobs j;
+  item := 'jobs'; state := 'ok'; hint := NULL;
+  detail := format('%s queued, %s running, %s dead letters', counted.queued, counted.running,
+                   (SELECT count(*) FROM faultline.failed_jobs));
+  RETURN NEXT;
+  item := 'leases'; state := CASE WHEN counted.overdue > 0 THEN 'warning' ELSE 'ok' END;
+  detail := format('%s leases ended more than 10 s ago and are not settled', counted.overdue);
+  hint := CASE WHEN counted.overdue > 0 THEN 'SELECT * FROM faultline.maintain();' END;
+  RETURN NEXT;
+
+  SELECT count(*) INTO missing
+    FROM (VALUES ('finished_jobs'), ('ended_attempts')) AS v (parent)
+   CROSS JOIN generate_series(0, 1) AS ahead
+   WHERE to_regclass(format('faultline.%I', faultline.day_partition_name(v.parent,
+           (now_at AT TIME ZONE 'UTC')::date + ahead))) IS NULL;
+  item := 'partitions';
+  state := CASE WHEN missing > 0 THEN 'warning' ELSE 'ok' END;
+  detail := format('%s partitions of today and tomorrow are missing', missing);
+  hint := CASE WHEN missing > 0 THEN 'SELECT * FROM faultline.maintain();' END;
+  RETURN NEXT;
+
+  item := 'clock';
+  state := CASE WHEN EXISTS (SELECT FROM faultline.virtual_clock)
+                 AND current_setting('faultline.allow_virtual_clock')::boolean
+                THEN 'warning' ELSE 'ok' END;
+  detail := CASE state WHEN 'ok' THEN 'real time' ELSE format('virtual time %s', now_at) END;
+  hint := CASE state WHEN 'warning' THEN 'SELECT faultline.set_clock(NULL);' END;
+  RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION faultline.status() IS
+  'How the system is, item by item: state is ok, info or warning; detail says what is, hint gives the exact command where there is something to do.';
+
+CREATE FUNCTION faultline.check_invariants() RETURNS TABLE (invariant text, subject text, detail text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  SET jit = off AS $$
+  SELECT 'INV_009', j.job_id::text, format('state %s does not agree with its lease', j.state)
+    FROM faultline.live_jobs j
+   WHERE j.state NOT IN ('q', 'r')
+      OR (j.state = 'r') <> (j.lease_token IS NOT NULL)
+      OR (j.state = 'r') <> (j.lease_expires_at IS NOT NULL)
+      OR (j.state = 'r') <> (j.lease_owner IS NOT NULL)
+      OR (j.state = 'r') <> (j.claimed_at IS NOT NULL)
+      OR (j.state <> 'r' AND j.cancel_requested_at IS NOT NULL)
+  UNION ALL
+  SELECT 'INV_010', j.job_id::text,
+         format('attempt %s, %s uncounted, of %s', j.attempt, j.attempts_uncounted, j.max_attempts)
+    FROM faultline.live_jobs j
+   WHERE j.attempts_uncounted < 0 OR j.attempt - j.attempts_uncounted NOT BETWEEN 0 AND j.max_attempts
+      OR (j.state = 'q' AND j.attempt - j.attempts_uncounted = j.max_attempts)
+  UNION ALL
+  SELECT 'INV_010', f.job_id::text,
+         format('attempt %s, %s uncounted, of %s', f.attempt, f.attempts_uncounted, f.max_attempts)
+    FROM faultline.failed_jobs f
+   WHERE f.attempts_uncounted < 0 OR f.attempt - f.attempts_uncounted NOT BETWEEN 0 AND f.max_attempts
+  UNION ALL
+  SELECT 'INV_012', t.job_id::text, 'one lease token ended in ' || count(*) || ' ways'
+    FROM (SELECT j.job_id, j.lease_token FROM faultline.live_jobs j
+          UNION ALL SELECT d.job_id, d.lease_token FROM faultline.finished_jobs d WHERE d.state = 's'
+          UNION ALL SELECT a.job_id, a.lease_token FROM faultline.ended_attempts a) t
+   WHERE t.lease_token IS NOT NULL
+   GROUP BY t.job_id, t.lease_token HAVING count(*) > 1
+  UNION ALL
+  SELECT 'INV_016', f.job_id::text, 'dead letter without the history of its last attempt'
+    FROM faultline.failed_jobs f
+   WHERE (f.history -> -1 ->> 'attempt')::integer IS DISTINCT FROM f.attempt
+  UNION ALL
+  SELECT 'INV_018', p.job_id::text, format('its key %L belongs to job %s', p.idempotency_key,
+                                           coalesce(k.job_id::text, 'none'))
+    FROM (SELECT j.job_id, j.queue_id, j.idempotency_key FROM faultline.live_jobs j
+          UNION ALL SELECT f.job_id, f.queue_id, f.idempotency_key FROM faultline.failed_jobs f) p
+    LEFT JOIN faultline.idempotency_keys k ON k.queue_id = p.queue_id AND k.key = p.idempotency_key
+   WHERE p.idempotency_key IS NOT NULL AND k.job_id IS DISTINCT FROM p.job_id
+  UNION ALL
+  SELECT 'INV_020', d.job_id::text, format('finished job in state %s', d.state)
+    FROM faultline.finished_jobs d
+   WHERE d.state NOT IN ('s', 'c') OR (d.state = 's' AND d.lease_token IS NULL)
+  UNION ALL
+  SELECT 'INV_022', a.job_id::text,
+         format('generation %s was started %s times of %s', a.generation, count(*), min(p.max_attempts))
+    FROM faultline.ended_attempts a
+    JOIN (SELECT j.job_id, j.max_attempts FROM faultline.live_jobs j
+          UNION ALL SELECT d.job_id, d.max_attempts FROM faultline.finished_jobs d
+          UNION ALL SELECT f.job_id, f.max_attempts FROM faultline.failed_jobs f) p USING (job_id)
+   WHERE a.outcome IN ('f', 'x')
+   GROUP BY a.job_id, a.generation HAVING count(*) > min(p.max_attempts)
+  UNION ALL
+  SELECT 'INV_024', p.job_id::text, 'the job is in ' || count(*) || ' places'
+    FROM (SELECT j.job_id FROM faultline.live_jobs j
+          UNION ALL SELECT d.job_id FROM faultline.finished_jobs d
+          UNION ALL SELECT f.job_id FROM faultline.failed_jobs f) p
+   GROUP BY p.job_id HAVING count(*) > 1
+  UNION ALL
+  SELECT 'INV_025', k.key, format('key of job %s %s', k.job_id,
+           CASE WHEN k.expires_at IS NULL THEN 'never expires, but the job has ended'
+                ELSE 'expires, but the job is live or a dead letter' END)
+    FROM faultline.idempotency_keys k
+   WHERE (k.expires_at IS NULL)
+         <> (EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = k.job_id)
+             OR EXISTS (SELECT FROM faultline.failed_jobs f WHERE f.job_id = k.job_id))
+  UNION ALL
+  SELECT 'INV_026', p.job_id::text, 'queue number ' || p.queue_id || ' does not exist or was dropped'
+    FROM (SELECT j.job_id, j.queue_id FROM faultline.live_jobs j
+          UNION ALL SELECT f.job_id, f.queue_id FROM faultline.failed_jobs f) p
+    LEFT JOIN faultline.queues q ON q.queue_id = p.queue_id AND q.dropped_at IS NULL
+   WHERE q.queue_id IS NULL
+$$;
+COMMENT ON FUNCTION faultline.check_invariants() IS
+  'Every violated invariant with its subject; no rows means that all hold. Reads all tables, so it takes time on large ones. docs/invariants.md explains each name.';

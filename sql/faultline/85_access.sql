@@ -1,0 +1,110 @@
+-- Access: levels granted to the application's own roles.  EXECUTE on functions gates the level,
+-- queue_access the queues; the C++ verbs check both.
+
+CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.oid::regprocedure
+    FROM pg_proc p
+   WHERE p.pronamespace = 'faultline'::regnamespace
+     AND p.proname = ANY (ARRAY['clock_now', 'queue_visible'] || CASE level
+       WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger']
+       WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'fail',
+                                'fail_many', 'extend', 'extend_many', 'release']
+       WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
+                                  'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
+                                  'expire_leases', 'maintain', 'status', 'check_invariants']
+       WHEN 'monitor' THEN ARRAY['status', 'check_invariants']
+     END)
+$$;
+COMMENT ON FUNCTION faultline.level_functions(text) IS 'Internal: the functions that a level may execute.';
+
+CREATE FUNCTION faultline.check_level(level text) RETURNS void
+  LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF level IS NULL OR level NOT IN ('producer', 'worker', 'operator', 'monitor') THEN
+    RAISE EXCEPTION 'unknown access level'
+      USING ERRCODE = CASE WHEN level IS NULL THEN '22004' ELSE '22023' END,
+            DETAIL = format('The level is %s.', coalesce(level, 'null')),
+            HINT = 'Use producer, worker, operator or monitor.';
+  END IF;
+END $$;
+COMMENT ON FUNCTION faultline.check_level(text) IS 'Internal: raises 22023 for an unknown access level, 22004 for null.';
+
+CREATE FUNCTION faultline.grant_access(role regrole, level text, queues text[] = NULL) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  granted regprocedure;
+  granted_queue text;
+  role_name name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
+  monitor_columns CONSTANT text := 'job_id, queue, kind, state, priority, attempt, max_attempts, next_run_at, lease_owner, lease_expires_at, enqueued_at, finished_at, last_error';
+  monitor_dead_columns CONSTANT text := 'job_id, queue, kind, failed_at, reason, last_error, attempt, max_attempts, priority, generation, enqueued_at';
+BEGIN
+  PERFORM faultline.check_level(level);
+  IF role_name IS NULL THEN
+    RAISE EXCEPTION 'role must be an existing role'
+      USING ERRCODE = '22004', DETAIL = 'It is null, or the role was dropped.', HINT = 'Pass the name of a role.';
+  END IF;
+  FOREACH granted_queue IN ARRAY coalesce(queues, '{}') LOOP
+    PERFORM faultline.require_queue_id(granted_queue);
+  END LOOP;
+  IF queues IS NULL THEN
+    queues := ARRAY[NULL::text];
+  END IF;
+  INSERT INTO faultline.queue_access
+    SELECT grant_access.role_name, level, q FROM unnest(queues) AS q
+    ON CONFLICT DO NOTHING;
+  EXECUTE format('GRANT USAGE ON SCHEMA faultline TO %s', role);
+  FOR granted IN SELECT faultline.level_functions(level) LOOP
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', granted, role);
+  END LOOP;
+  EXECUTE format('GRANT SELECT ON faultline.stat_queues, faultline.attempts TO %s', role);
+  IF level = 'monitor' THEN
+    EXECUTE format('GRANT SELECT (%s) ON faultline.jobs TO %s', monitor_columns, role);
+    EXECUTE format('GRANT SELECT (%s) ON faultline.dead_letters TO %s', monitor_dead_columns, role);
+  ELSE
+    EXECUTE format('GRANT SELECT ON faultline.jobs, faultline.dead_letters TO %s', role);
+  END IF;
+END $$;
+COMMENT ON FUNCTION faultline.grant_access(regrole, text, text[]) IS
+  'Grants a role a level (producer, worker, operator or monitor) on the named queues, or on all queues for null. Only owners of the extension may call it; call it again after an upgrade that brings new functions.';
+
+CREATE FUNCTION faultline.revoke_access(role regrole, level text, queues text[] = NULL) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  revoked regprocedure;
+  remaining text;
+  role_name name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
+  remaining_levels text[];
+BEGIN
+  PERFORM faultline.check_level(level);
+  DELETE FROM faultline.queue_access a
+   WHERE a.role_name = revoke_access.role_name AND a.level = revoke_access.level
+     AND (queues IS NULL OR a.queue = ANY (queues));
+  IF EXISTS (SELECT FROM faultline.queue_access a
+              WHERE a.role_name = revoke_access.role_name AND a.level = revoke_access.level) THEN
+    RETURN;
+  END IF;
+  -- The last grant of the level is gone: take its rights, then give the other levels theirs again.
+  remaining_levels := ARRAY(SELECT DISTINCT a.level FROM faultline.queue_access a
+                             WHERE a.role_name = revoke_access.role_name);
+  FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', revoked, role);
+  END LOOP;
+  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts FROM %s', role);
+  IF remaining_levels = '{}' THEN
+    EXECUTE format('REVOKE USAGE ON SCHEMA faultline FROM %s', role);
+  END IF;
+  FOREACH remaining IN ARRAY remaining_levels LOOP
+    PERFORM faultline.grant_access(role, remaining, NULL::text[])
+       FROM faultline.queue_access a
+      WHERE a.role_name = revoke_access.role_name AND a.level = remaining AND a.queue IS NULL
+      LIMIT 1;
+    PERFORM faultline.grant_access(role, remaining, array_agg(a.queue))
+       FROM faultline.queue_access a
+       JOIN faultline.queues q ON q.name = a.queue AND q.dropped_at IS NULL
+      WHERE a.role_name = revoke_access.role_name AND a.level = remaining
+     HAVING count(*) > 0;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION faultline.revoke_access(regrole, text, text[]) IS
+  'Takes back what grant_access() granted: the level on the named queues, or everywhere for null. Only owners of the extension may call it.';

@@ -1,0 +1,4 @@
+-- PUBLIC can do nothing; grant_access() gives what a role needs.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA faultline FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA faultline FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA faultline FROM PUBLIC;

@@ -1,0 +1,185 @@
+// Owns the access check: EXECUTE on the functions gates the level, this file gates the queue.
+// Direct row access asks no table privileges, so every verb asks here.
+#include "access.hpp"
+
+#include "arguments.hpp"
+#include "storage/columns.hpp"
+#include "storage/relations.hpp"
+#include "storage/scan.hpp"
+#include "storage/table.hpp"
+
+namespace faultline {
+
+namespace {
+
+constexpr long cached_answers_initial = 32;
+constexpr AccessLevel all_levels[] = {AccessLevel::producer, AccessLevel::worker,
+                                      AccessLevel::operate, AccessLevel::monitor};
+
+struct AnswerKey {
+    Oid user;
+    int32 queue_id;
+    int32 level;
+};
+struct Answer {
+    AnswerKey key;
+    bool allowed;
+};
+
+HTAB *answers = nullptr;
+MemoryContext answers_memory = nullptr;
+bool answers_valid = false;
+
+void on_relation_change(Datum, Oid relation) {
+    if (!OidIsValid(relation) || relation == relation_ids_or_none().queues)
+        answers_valid = false;
+}
+
+void on_membership_change(Datum, int, uint32) { answers_valid = false; }
+
+const char *level_name(AccessLevel level) {
+    switch (level) {
+    case AccessLevel::producer:
+        return "producer";
+    case AccessLevel::worker:
+        return "worker";
+    case AccessLevel::operate:
+        return "operator";
+    case AccessLevel::monitor:
+        return "monitor";
+    }
+    return "unknown";
+}
+
+bool owns_extension(Oid user) {
+    if (superuser_arg(user))
+        return true;
+    Relation queues = table_open(relation_ids().queues, AccessShareLock);
+    Oid owner = queues->rd_rel->relowner;
+    table_close(queues, AccessShareLock);
+    return has_privs_of_role(user, owner);
+}
+
+bool row_grants(TupleTableSlot *row, Oid user, const QueuePolicy &policy, AccessLevel level) {
+    if (strcmp(TextDatumGetCString(read_column(row, access_column::level).value),
+               level_name(level)) != 0)
+        return false;
+    Column queue = read_column(row, access_column::queue);
+    if (!queue.is_null && strcmp(TextDatumGetCString(queue.value), policy.name) != 0)
+        return false;
+    Name role_name = DatumGetName(read_column(row, access_column::role_name).value);
+    Oid role = get_role_oid(NameStr(*role_name), true);
+    return OidIsValid(role) && has_privs_of_role(user, role);
+}
+
+bool look_up_access(Oid user, const QueuePolicy &policy, AccessLevel level) {
+    if (owns_extension(user))
+        return true;
+    Relation table = table_open(relation_ids().queue_access, AccessShareLock);
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    bool allowed = false;
+    while (!allowed && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        allowed = row_grants(slot, user, policy, level);
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+    table_close(table, AccessShareLock);
+    return allowed;
+}
+
+void refresh_answers() {
+    if (answers_valid)
+        return;
+    if (answers_memory == nullptr)
+        answers_memory = AllocSetContextCreate(CacheMemoryContext, "faultline access answers",
+                                               ALLOCSET_SMALL_SIZES);
+    MemoryContextReset(answers_memory);
+    HASHCTL control = {};
+    control.keysize = sizeof(AnswerKey);
+    control.entrysize = sizeof(Answer);
+    control.hcxt = answers_memory;
+    answers = hash_create("faultline access answers", cached_answers_initial, &control,
+                          HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    answers_valid = true;
+}
+
+} // namespace
+
+bool has_access(const QueuePolicy &policy, AccessLevel level, Oid user) {
+    refresh_answers();
+    AnswerKey key = {user, policy.queue_id, static_cast<int32>(level)};
+    auto *cached = static_cast<Answer *>(hash_search(answers, &key, HASH_FIND, nullptr));
+    if (cached != nullptr)
+        return cached->allowed;
+    bool allowed = look_up_access(key.user, policy, level);
+    // The look-up may have emptied the cache; what it read is then not kept.
+    if (answers_valid) {
+        auto *entry = static_cast<Answer *>(hash_search(answers, &key, HASH_ENTER, nullptr));
+        entry->allowed = allowed;
+    }
+    return allowed;
+}
+
+namespace {
+
+bool has_any_access(const QueuePolicy &policy) {
+    for (AccessLevel level : all_levels)
+        if (has_access(policy, level))
+            return true;
+    return false;
+}
+
+[[noreturn]] void raise_no_access(const QueuePolicy &policy, AccessLevel level, Oid user_oid) {
+    const char *user = GetUserNameFromId(user_oid, false);
+    if (policy.name[0] == '\0')
+        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                errmsg("permission denied for all queues"),
+                errdetail("Role \"%s\" is not %s of every queue.", user, level_name(level)),
+                errhint("An owner of the extension can run: SELECT faultline.grant_access('%s', "
+                        "'%s');",
+                        user, level_name(level)));
+    ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("permission denied for queue \"%s\"", policy.name),
+            errdetail("Role \"%s\" is not %s of this queue.", user, level_name(level)),
+            errhint("An owner of the extension can run: SELECT faultline.grant_access('%s', '%s', "
+                    "'{%s}');",
+                    user, level_name(level), policy.name));
+}
+
+} // namespace
+
+void require_access(const QueuePolicy &policy, AccessLevel level) {
+    if (!has_access(policy, level))
+        raise_no_access(policy, level, GetUserId());
+}
+
+void register_access_callbacks() {
+    CacheRegisterRelcacheCallback(on_relation_change, 0);
+    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_membership_change, 0);
+    CacheRegisterSyscacheCallback(AUTHOID, on_membership_change, 0);
+}
+
+} // namespace faultline
+
+// Filter of the views: true when the current user may see jobs of the queue.
+FAULTLINE_FUNCTION(faultline_queue_visible) {
+    if (PG_ARGISNULL(0))
+        PG_RETURN_BOOL(false);
+    PG_RETURN_BOOL(faultline::has_any_access(faultline::queue_of_job(PG_GETARG_INT32(0))));
+}
+
+// For the SECURITY DEFINER functions of operators, where the current user is already their owner:
+// asks about the user who called them.  A null queue stands for every queue.
+FAULTLINE_FUNCTION(faultline_require_operator) {
+    using namespace faultline;
+    QueuePolicy policy = {};
+    if (!PG_ARGISNULL(0))
+        policy = queue_of_job(PG_GETARG_INT32(0));
+    if (!has_access(policy, AccessLevel::operate, GetOuterUserId()))
+        raise_no_access(policy, AccessLevel::operate, GetOuterUserId());
+    PG_RETURN_VOID();
+}

@@ -1,0 +1,75 @@
+// Every difference between PostgreSQL versions, 15 to 18.  No other file asks for the version.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "Faultline needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+extern "C" {
+#include "varatt.h"
+}
+#endif
+
+namespace faultline {
+
+// Tells whether a row update must also insert index entries (it was not a HOT update).
+#if PG_VERSION_NUM >= 160000
+using IndexUpdate = TU_UpdateIndexes;
+inline bool index_update_needed(IndexUpdate update) { return update != TU_None; }
+inline bool index_update_only_summarizing(IndexUpdate update) { return update == TU_Summarizing; }
+#else
+using IndexUpdate = bool;
+inline bool index_update_needed(IndexUpdate update) { return update; }
+inline bool index_update_only_summarizing(IndexUpdate) { return false; }
+#endif
+
+inline List *insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+                                  bool is_update, bool no_duplicate_error, bool *conflict,
+                                  List *arbiters, bool only_summarizing) {
+#if PG_VERSION_NUM >= 160000
+    return ExecInsertIndexTuples(result, slot, estate, is_update, no_duplicate_error, conflict,
+                                 arbiters, only_summarizing);
+#else
+    (void)only_summarizing;
+    return ExecInsertIndexTuples(result, slot, estate, is_update, no_duplicate_error, conflict,
+                                 arbiters);
+#endif
+}
+
+inline bool no_index_conflict(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+                              ItemPointer conflict, List *arbiters) {
+#if PG_VERSION_NUM >= 180000
+    ItemPointerData self;
+    ItemPointerSetInvalid(&self);
+    return ExecCheckIndexConstraints(result, slot, estate, conflict, &self, arbiters);
+#else
+    return ExecCheckIndexConstraints(result, slot, estate, conflict, arbiters);
+#endif
+}
+
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot,
+                                      int key_count) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, key_count, 0);
+#else
+    return index_beginscan(table, index, snapshot, key_count, 0);
+#endif
+}
+
+// Executor state with one target relation and no permission checks of its own.
+inline void init_range_table(EState *estate, RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 180000
+    ExecInitRangeTable(estate, list_make1(entry), NIL, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+    ExecInitRangeTable(estate, list_make1(entry), NIL);
+#else
+    ExecInitRangeTable(estate, list_make1(entry));
+#endif
+}
+
+inline void lock_queue_object(Oid class_oid, Oid object_oid, LOCKMODE mode) {
+    LockDatabaseObject(class_oid, object_oid, 0, mode);
+}
+
+} // namespace faultline

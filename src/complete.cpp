@@ -1,0 +1,138 @@
+// complete() and complete_many(): a job ends as succeeded, if the caller's lease is in force.
+#include "clock.hpp"
+#include "errors.hpp"
+#include "held_job.hpp"
+#include "result.hpp"
+#include "settings.hpp"
+#include "storage/columns.hpp"
+#include "transaction.hpp"
+
+namespace faultline {
+
+namespace {
+
+struct Completion {
+    int64 job_id;
+    int64 lease_token;
+    Datum result;
+    bool result_is_null;
+};
+
+core::Verdict verdict_of_trace(const JobTrace &trace) {
+    if (trace.succeeded_with_token)
+        return core::Verdict::already_succeeded;
+    return trace.known ? core::Verdict::stale_lease : core::Verdict::unknown_job;
+}
+
+// Removes the row of a job that runs under the token, without a lock record of its own when the
+// version the snapshot sees is still the newest.  False: the lease was lost meanwhile.
+bool remove_held_row(LiveJobs &live, int64 lease_token) {
+    TupleTableSlot *row = live.by_id.slot;
+    ItemPointerData tid = row->tts_tid;
+    switch (delete_row(live.table, &tid)) {
+    case TM_Ok:
+        return true;
+    case TM_Updated:
+        // Extended, or asked to stop, since the snapshot: decide on the newest version.
+        if (lock_live_job(live.table, row, LockWaitBlock) != RowLock::locked ||
+            !holds_lease(row, lease_token))
+            return false;
+        remove_live_job(live.table, row);
+        return true;
+    case TM_Deleted:
+        if (IsolationUsesXactSnapshot())
+            raise_serialization_failure();
+        return false;
+    default:
+        return false;
+    }
+}
+
+core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &completion) {
+    if (!settings::allow_same_transaction && claimed_in_this_transaction(completion.lease_token))
+        return core::Verdict::same_transaction;
+    if (!find_live_job(live, completion.job_id))
+        return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
+    TupleTableSlot *row = live.by_id.slot;
+    require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
+    if (!holds_lease(row, completion.lease_token) || !remove_held_row(live, completion.lease_token))
+        return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
+    verify_live_row(row);
+    finish_job(live.table, archive, row,
+               {.state = core::JobState::succeeded,
+                .result = completion.result,
+                .result_is_null = completion.result_is_null,
+                .note = nullptr},
+               true);
+    return core::Verdict::succeeded;
+}
+
+[[noreturn]] void raise_same_transaction(int64 job_id) {
+    ereport(ERROR, errcode_jq(core::sqlstate_same_transaction),
+            errmsg("job " INT64_FORMAT " was claimed in this very transaction", job_id),
+            errdetail("Its lease is visible to nobody, and a crash would not count as an attempt."),
+            errhint("Commit the claim first, or set faultline.allow_same_transaction for a "
+                    "transactional dequeue."));
+}
+
+} // namespace
+
+} // namespace faultline
+
+FAULTLINE_FUNCTION(faultline_complete) {
+    using namespace faultline;
+    Completion completion = {
+        .job_id = required_int64(fcinfo, 0, "job_id"),
+        .lease_token = required_int64(fcinfo, 1, "lease_token"),
+        .result = PG_ARGISNULL(2) ? 0 : PG_GETARG_DATUM(2),
+        .result_is_null = PG_ARGISNULL(2),
+    };
+    begin_verb("faultline.complete()");
+    Archive archive = open_archive(clock_now());
+    LiveJobs live = open_live_jobs();
+    core::Verdict verdict = complete_job(live, archive, completion);
+    if (verdict == core::Verdict::same_transaction)
+        raise_same_transaction(completion.job_id);
+    if (verdict == core::Verdict::stale_lease || verdict == core::Verdict::unknown_job)
+        raise_lost_lease(completion.job_id, trace_job(completion.job_id, completion.lease_token));
+    close_live_jobs(live);
+    close_archive(archive);
+    end_verb();
+    PG_RETURN_DATUM(verdict_datum(verdict));
+}
+
+FAULTLINE_FUNCTION(faultline_complete_many) {
+    using namespace faultline;
+    ManyJobs jobs = read_many_jobs(fcinfo, 0, 1);
+    Elements results = {};
+    if (!PG_ARGISNULL(2)) {
+        results = required_array(fcinfo, 2, "results", JSONBOID, true);
+        if (results.count != jobs.count)
+            check_same_length({nullptr, nullptr, jobs.count}, "job_ids", results, "results");
+    }
+    begin_verb("faultline.complete_many()");
+    Archive archive = open_archive(clock_now());
+    LiveJobs live = open_live_jobs();
+    for (int i = 0; i < jobs.count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        const ManyJobs::Item &item = jobs.items[i];
+        core::Verdict &verdict = jobs.verdicts[item.input_index];
+        if (repeats_previous(jobs, i)) {
+            core::Verdict before = jobs.verdicts[jobs.items[i - 1].input_index];
+            verdict =
+                before == core::Verdict::succeeded ? core::Verdict::already_succeeded : before;
+            continue;
+        }
+        bool no_result = results.values == nullptr || results.nulls[item.input_index];
+        verdict = complete_job(live, archive,
+                               {.job_id = item.job_id,
+                                .lease_token = item.lease_token,
+                                .result = no_result ? 0 : results.values[item.input_index],
+                                .result_is_null = no_result});
+    }
+    close_live_jobs(live);
+    close_archive(archive);
+    end_verb();
+    return_verdicts(fcinfo, jobs);
+    return static_cast<Datum>(0);
+}

@@ -1,0 +1,144 @@
+// expire_leases(): ends attempts whose lease has run out, so that a crashed worker's job runs again
+// without anyone's help.
+#include "expire.hpp"
+
+#include "access.hpp"
+#include "arguments.hpp"
+#include "clock.hpp"
+#include "settle.hpp"
+#include "storage/columns.hpp"
+#include "storage/relations.hpp"
+#include "transaction.hpp"
+
+namespace faultline {
+
+namespace {
+
+// Rows that share a subtransaction; after an error each of them gets its own.
+constexpr int rows_per_subtransaction = 50;
+
+bool lease_expired(TupleTableSlot *row, TimestampTz now) {
+    return live_state(row) == core::JobState::running &&
+           read_int64(row, live_column::lease_expires_at) <= now;
+}
+
+// Looks again under the row's lock: the lease may have been extended or the job may have ended.
+bool expire_job(LiveJobs &live, Archive &archive, const text *error, int64 job_id) {
+    if (!find_live_job(live, job_id) || !lease_expired(live.by_id.slot, archive.now))
+        return false;
+    if (lock_live_job(live.table, live.by_id.slot, LockWaitSkip) != RowLock::locked ||
+        !lease_expired(live.by_id.slot, archive.now))
+        return false;
+    settle(live.table, archive, live.by_id.slot,
+           {.outcome = core::AttemptOutcome::lease_expired,
+            .error = error,
+            .discard = false,
+            .has_retry_delay = false,
+            .retry_delay_microseconds = 0});
+    return true;
+}
+
+int64 expire_rows(const int64 *job_ids, int count) {
+    begin_verb("faultline.expire_leases()");
+    Archive archive = open_archive(clock_now());
+    LiveJobs live = open_live_jobs();
+    const text *error = cstring_to_text("lease expired");
+    int64 expired = 0;
+    for (int i = 0; i < count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        if (expire_job(live, archive, error, job_ids[i]))
+            expired++;
+    }
+    close_live_jobs(live);
+    close_archive(archive);
+    end_verb();
+    return expired;
+}
+
+// Returns -1, with a warning in the log, when a row raised: nothing of the batch was done then.
+int64 expire_in_subtransaction(const int64 *job_ids, int count) {
+    MemoryContext caller_memory = CurrentMemoryContext;
+    ResourceOwner caller_owner = CurrentResourceOwner;
+    volatile int64 expired = -1;
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(caller_memory);
+    PG_TRY();
+    {
+        expired = expire_rows(job_ids, count);
+        ReleaseCurrentSubTransaction();
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(caller_memory);
+        ErrorData *error = CopyErrorData();
+        FlushErrorState();
+        RollbackAndReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(caller_memory);
+        CurrentResourceOwner = caller_owner;
+        // A cancelled statement must stop, and a serialization failure is the caller's to retry.
+        if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+            error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+            ReThrowError(error);
+        if (count == 1)
+            ereport(WARNING, errcode(error->sqlerrcode),
+                    errmsg("could not expire the lease of job " INT64_FORMAT ": %s", job_ids[0],
+                           error->message));
+        FreeErrorData(error);
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(caller_memory);
+    CurrentResourceOwner = caller_owner;
+    return expired;
+}
+
+// Running rows with an expired lease that the current user may expire.
+int collect_expired(int64 *job_ids, int jobs_max) {
+    begin_verb("faultline.expire_leases()");
+    TimestampTz now = clock_now();
+    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+    int count = 0;
+    while (count < jobs_max && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        if (lease_expired(slot, now) &&
+            has_access(queue_of_job(read_int32(slot, live_column::queue_id)), AccessLevel::operate))
+            job_ids[count++] = read_int64(slot, live_column::job_id);
+    }
+    table_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(table, NoLock);
+    end_verb();
+    return count;
+}
+
+} // namespace
+
+int64 expire_jobs(const int64 *job_ids, int count) {
+    int64 expired = 0;
+    for (int start = 0; start < count; start += rows_per_subtransaction) {
+        CHECK_FOR_INTERRUPTS();
+        int length = Min(rows_per_subtransaction, count - start);
+        int64 together = expire_in_subtransaction(job_ids + start, length);
+        if (together >= 0) {
+            expired += together;
+            continue;
+        }
+        for (int i = start; length > 1 && i < start + length; i++) {
+            int64 alone = expire_in_subtransaction(job_ids + i, 1);
+            expired += alone > 0 ? alone : 0;
+        }
+    }
+    return expired;
+}
+
+} // namespace faultline
+
+FAULTLINE_FUNCTION(faultline_expire_leases) {
+    using namespace faultline;
+    int jobs_max = bounded_int32(fcinfo, 0, "max_jobs", core::maintenance_jobs_default, 1,
+                                 core::maintenance_jobs_max);
+    auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
+    int count = collect_expired(job_ids, jobs_max);
+    PG_RETURN_INT64(expire_jobs(job_ids, count));
+}

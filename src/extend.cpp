@@ -1,0 +1,97 @@
+// extend() and extend_many(): a worker that is alive keeps its leases.
+#include "clock.hpp"
+#include "errors.hpp"
+#include "held_job.hpp"
+#include "result.hpp"
+#include "storage/columns.hpp"
+#include "transaction.hpp"
+
+namespace faultline {
+
+namespace {
+
+struct Extension {
+    bool lease_given;
+    int64 lease_microseconds;
+    const Jsonb *progress; // may be null
+    TimestampTz now;
+};
+
+core::Verdict extend_job(LiveJobs &live, int64 job_id, int64 lease_token,
+                         const Extension &extension, TimestampTz *expires_at) {
+    if (!lock_held_job(live, job_id, lease_token))
+        return trace_job(job_id, lease_token).known ? core::Verdict::stale_lease
+                                                    : core::Verdict::unknown_job;
+    TupleTableSlot *row = live.by_id.slot;
+    if (!read_column(row, live_column::cancel_requested_at).is_null)
+        return core::Verdict::cancel_requested;
+    int64 length = extension.lease_microseconds;
+    if (!extension.lease_given)
+        length = queue_of_job(read_int32(row, live_column::queue_id)).lease_microseconds;
+    *expires_at = add_microseconds(extension.now, length);
+    set_lease_end(live.table, row, *expires_at, extension.progress);
+    return core::Verdict::extended;
+}
+
+Extension read_extension(FunctionCallInfo fcinfo) {
+    return {.lease_given = !PG_ARGISNULL(2),
+            .lease_microseconds = bounded_interval(
+                fcinfo, 2, "lease", 0, core::lease_microseconds_min, core::lease_microseconds_max),
+            .progress = nullptr,
+            .now = 0};
+}
+
+} // namespace
+
+} // namespace faultline
+
+FAULTLINE_FUNCTION(faultline_extend) {
+    using namespace faultline;
+    int64 job_id = required_int64(fcinfo, 0, "job_id");
+    int64 lease_token = required_int64(fcinfo, 1, "lease_token");
+    Extension extension = read_extension(fcinfo);
+    if (!PG_ARGISNULL(3))
+        extension.progress = PG_GETARG_JSONB_P(3);
+    begin_verb("faultline.extend()");
+    forbid_prepare();
+    extension.now = clock_now();
+    LiveJobs live = open_live_jobs();
+    TimestampTz expires_at = 0;
+    core::Verdict verdict = extend_job(live, job_id, lease_token, extension, &expires_at);
+    if (verdict == core::Verdict::cancel_requested)
+        ereport(ERROR, errcode_jq(core::sqlstate_cancel_requested),
+                errmsg("job " INT64_FORMAT " was asked to stop", job_id),
+                errdetail("cancel() was called while it runs; its lease is not extended."),
+                errhint("Stop the work and call fail(discard => true), or complete() if the work "
+                        "is done."));
+    if (verdict != core::Verdict::extended)
+        raise_lost_lease(job_id, trace_job(job_id, lease_token));
+    close_live_jobs(live);
+    end_verb();
+    PG_RETURN_TIMESTAMPTZ(expires_at);
+}
+
+FAULTLINE_FUNCTION(faultline_extend_many) {
+    using namespace faultline;
+    ManyJobs jobs = read_many_jobs(fcinfo, 0, 1);
+    Extension extension = read_extension(fcinfo);
+    begin_verb("faultline.extend_many()");
+    forbid_prepare();
+    extension.now = clock_now();
+    LiveJobs live = open_live_jobs();
+    for (int i = 0; i < jobs.count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        const ManyJobs::Item &item = jobs.items[i];
+        if (repeats_previous(jobs, i)) {
+            jobs.verdicts[item.input_index] = jobs.verdicts[jobs.items[i - 1].input_index];
+            continue;
+        }
+        TimestampTz expires_at;
+        jobs.verdicts[item.input_index] =
+            extend_job(live, item.job_id, item.lease_token, extension, &expires_at);
+    }
+    close_live_jobs(live);
+    end_verb();
+    return_verdicts(fcinfo, jobs);
+    return static_cast<Datum>(0);
+}

@@ -1,0 +1,62 @@
+// Owns the common part of the verbs that act under a lease.
+#include "held_job.hpp"
+
+#include "result.hpp"
+#include "storage/columns.hpp"
+
+namespace faultline {
+
+bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token) {
+    if (!find_live_job(live, job_id))
+        return false;
+    TupleTableSlot *row = live.by_id.slot;
+    require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
+    return lock_live_job(live.table, row, LockWaitBlock) == RowLock::locked &&
+           holds_lease(row, lease_token);
+}
+
+const text *bounded_error(const text *error) {
+    auto bytes = static_cast<int>(VARSIZE_ANY_EXHDR(error));
+    if (bytes <= core::error_bytes_max)
+        return error;
+    int kept = pg_mbcliplen(VARDATA_ANY(error), bytes, core::error_bytes_max);
+    return cstring_to_text_with_len(VARDATA_ANY(error), kept);
+}
+
+ManyJobs read_many_jobs(FunctionCallInfo fcinfo, int ids_index, int tokens_index) {
+    Elements ids = required_array(fcinfo, ids_index, "job_ids", INT8OID, false);
+    Elements tokens = required_array(fcinfo, tokens_index, "lease_tokens", INT8OID, false);
+    check_same_length(ids, "job_ids", tokens, "lease_tokens");
+    ManyJobs jobs;
+    jobs.count = ids.count;
+    jobs.items = static_cast<ManyJobs::Item *>(palloc(sizeof(ManyJobs::Item) * (ids.count + 1)));
+    jobs.verdicts = static_cast<core::Verdict *>(palloc0(sizeof(core::Verdict) * (ids.count + 1)));
+    for (int i = 0; i < ids.count; i++)
+        jobs.items[i] = {DatumGetInt64(ids.values[i]), DatumGetInt64(tokens.values[i]), i};
+    qsort(jobs.items, jobs.count, sizeof(ManyJobs::Item), [](const void *a, const void *b) {
+        const auto *left = static_cast<const ManyJobs::Item *>(a);
+        const auto *right = static_cast<const ManyJobs::Item *>(b);
+        if (left->job_id != right->job_id)
+            return left->job_id < right->job_id ? -1 : 1;
+        if (left->lease_token != right->lease_token)
+            return left->lease_token < right->lease_token ? -1 : 1;
+        return left->input_index - right->input_index;
+    });
+    return jobs;
+}
+
+bool repeats_previous(const ManyJobs &jobs, int position) {
+    return position > 0 && jobs.items[position].job_id == jobs.items[position - 1].job_id &&
+           jobs.items[position].lease_token == jobs.items[position - 1].lease_token;
+}
+
+void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs) {
+    ReturnSetInfo *result = start_result(fcinfo);
+    auto *ids_in_order = static_cast<int64 *>(palloc(sizeof(int64) * (jobs.count + 1)));
+    for (int i = 0; i < jobs.count; i++)
+        ids_in_order[jobs.items[i].input_index] = jobs.items[i].job_id;
+    for (int i = 0; i < jobs.count; i++)
+        add_verdict_row(result, ids_in_order[i], jobs.verdicts[i]);
+}
+
+} // namespace faultline

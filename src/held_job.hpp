@@ -1,0 +1,35 @@
+// What complete(), fail(), extend() and release() share: a worker's call about a job it holds.
+#pragma once
+
+#include "arguments.hpp"
+#include "settle.hpp"
+#include "storage/trace.hpp"
+
+namespace faultline {
+
+// Finds the job, checks that the caller may work on its queue, locks its row and checks the lease
+// under that lock.  True: live.by_id.slot is the locked row, running under this very lease.
+bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token);
+
+// Cuts an error text to what is kept.
+const text *bounded_error(const text *error);
+
+// The jobs of a call for many, in the order in which their rows are locked: by id, so that two
+// calls for the same jobs cannot deadlock.
+struct ManyJobs {
+    struct Item {
+        int64 job_id;
+        int64 lease_token;
+        int input_index;
+    };
+    Item *items;             // sorted by job_id
+    core::Verdict *verdicts; // by input position
+    int count;
+};
+ManyJobs read_many_jobs(FunctionCallInfo fcinfo, int ids_index, int tokens_index);
+// True when the item repeats the one before it; then its verdict is to be the same.
+bool repeats_previous(const ManyJobs &jobs, int position);
+// Rows (job_id, verdict) in input order.
+void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs);
+
+} // namespace faultline

@@ -1,0 +1,19 @@
+// Entry of the library: what happens when PostgreSQL loads it, preloaded or on first call.
+#include "pg.hpp"
+
+#include "policy.hpp"
+#include "settings.hpp"
+#include "storage/relations.hpp"
+#include "transaction.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+extern "C" void _PG_init(void) {
+    faultline::settings::define();
+    faultline::register_relation_callbacks();
+    faultline::register_policy_callbacks();
+    faultline::register_transaction_callbacks();
+}

@@ -1,0 +1,38 @@
+// Owns the extension's configuration parameters.
+#include "settings.hpp"
+
+namespace faultline::settings {
+
+bool allow_virtual_clock = false;
+bool allow_same_transaction = false;
+int lock_timeout_milliseconds = 2000;
+
+namespace {
+constexpr int lock_timeout_milliseconds_min = 1;
+constexpr int lock_timeout_milliseconds_max = 600'000;
+} // namespace
+
+void define() {
+    // Only the configuration file may switch it on.  A parameter fixed at server start can be
+    // defined only while the server starts, hence the weaker context without preload.
+    DefineCustomBoolVariable(
+        "faultline.allow_virtual_clock", "Allows set_clock() and advance_clock(), for tests only.",
+        "All functions of the extension then use the time set in their database.",
+        &allow_virtual_clock, false,
+        process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr,
+        nullptr, nullptr);
+    DefineCustomBoolVariable(
+        "faultline.allow_same_transaction",
+        "Allows a job to be claimed and completed in one transaction.",
+        "Such a claim is invisible to others until it ends, and a crash does not count as an "
+        "attempt.",
+        &allow_same_transaction, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.lock_timeout", "Longest time that maintenance waits for a lock.",
+        "What could not be locked in this time is left to the next pass.",
+        &lock_timeout_milliseconds, lock_timeout_milliseconds, lock_timeout_milliseconds_min,
+        lock_timeout_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    MarkGUCPrefixReserved("faultline");
+}
+
+} // namespace faultline::settings

@@ -1,0 +1,15 @@
+// The extension's configuration parameters (GUCs).
+#pragma once
+
+#include "pg.hpp"
+
+namespace faultline::settings {
+
+extern bool allow_virtual_clock;
+extern bool allow_same_transaction;
+extern int lock_timeout_milliseconds;
+
+// Defines the parameters; called once per process, from _PG_init.
+void define();
+
+} // namespace faultline::settings

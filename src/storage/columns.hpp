@@ -1,0 +1,144 @@
+// Column numbers of the tables in sql/faultline/20_tables.sql, in their order there.
+#pragma once
+
+#include "../pg.hpp"
+
+namespace faultline {
+
+namespace queue_column {
+enum : AttrNumber {
+    queue_id = 1,
+    name,
+    max_attempts,
+    lease,
+    backoff_base,
+    backoff_factor,
+    backoff_max,
+    backoff_jitter,
+    keep_finished,
+    keep_keys,
+    description,
+    paused_at,
+    created_at,
+    dropped_at,
+};
+} // namespace queue_column
+
+namespace live_column {
+enum : AttrNumber {
+    job_id = 1,
+    next_run_at,
+    enqueued_at,
+    lease_token,
+    lease_expires_at,
+    claimed_at,
+    cancel_requested_at,
+    queue_id,
+    attempt,
+    attempts_uncounted,
+    max_attempts,
+    generation,
+    priority,
+    state,
+    kind,
+    lease_owner,
+    idempotency_key,
+    payload,
+    headers,
+    progress,
+    last_error,
+    cancel_reason,
+    history,
+};
+inline constexpr int count = history;
+} // namespace live_column
+
+namespace finished_column {
+enum : AttrNumber {
+    job_id = 1,
+    enqueued_at,
+    finished_at,
+    claimed_at,
+    lease_token,
+    queue_id,
+    attempt,
+    max_attempts,
+    generation,
+    priority,
+    state,
+    kind,
+    lease_owner,
+    idempotency_key,
+    payload,
+    headers,
+    progress,
+    last_error,
+    result,
+};
+inline constexpr int count = result;
+} // namespace finished_column
+
+namespace attempt_column {
+enum : AttrNumber {
+    job_id = 1,
+    started_at,
+    ended_at,
+    lease_token,
+    queue_id,
+    attempt,
+    generation,
+    outcome,
+    final,
+    worker,
+    error,
+};
+inline constexpr int count = error;
+} // namespace attempt_column
+
+namespace failed_column {
+enum : AttrNumber {
+    job_id = 1,
+    enqueued_at,
+    failed_at,
+    claimed_at,
+    lease_token,
+    queue_id,
+    attempt,
+    attempts_uncounted,
+    max_attempts,
+    generation,
+    priority,
+    reason,
+    kind,
+    lease_owner,
+    idempotency_key,
+    payload,
+    headers,
+    progress,
+    last_error,
+    history,
+};
+inline constexpr int count = history;
+} // namespace failed_column
+
+namespace key_column {
+enum : AttrNumber {
+    job_id = 1,
+    created_at,
+    expires_at,
+    queue_id,
+    key,
+    fingerprint,
+};
+inline constexpr int count = fingerprint;
+} // namespace key_column
+
+namespace access_column {
+enum : AttrNumber {
+    role_name = 1,
+    level,
+    queue,
+};
+} // namespace access_column
+
+} // namespace faultline

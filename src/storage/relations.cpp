@@ -1,0 +1,68 @@
+// Owns the backend's cache of relation OIDs.  DROP and CREATE EXTENSION give new ones; PostgreSQL
+// then sends relation-cache messages for the old, which empty the cache.
+#include "relations.hpp"
+
+namespace faultline {
+
+namespace {
+
+RelationIds cached_ids;
+bool cached_ids_valid = false;
+
+Oid require_relation(Oid schema, const char *name) {
+    Oid relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+    if (!OidIsValid(relation))
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("relation \"faultline.%s\" does not exist", name),
+                errdetail("The extension is not installed in this database, or only partly."),
+                errhint("Run CREATE EXTENSION faultline, or ALTER EXTENSION faultline UPDATE."));
+    return relation;
+}
+
+void forget_relation(Datum, Oid relation) {
+    if (!cached_ids_valid)
+        return;
+    if (!OidIsValid(relation)) {
+        cached_ids_valid = false;
+        return;
+    }
+    const auto *ids = reinterpret_cast<const Oid *>(&cached_ids);
+    for (size_t i = 0; i < sizeof(RelationIds) / sizeof(Oid); i++)
+        if (ids[i] == relation)
+            cached_ids_valid = false;
+}
+
+} // namespace
+
+const RelationIds &relation_ids() {
+    if (cached_ids_valid)
+        return cached_ids;
+    Oid schema = get_namespace_oid("faultline", true);
+    RelationIds ids = {
+        .queues = require_relation(schema, "queues"),
+        .queues_pkey = require_relation(schema, "queues_pkey"),
+        .queues_name = require_relation(schema, "queues_name"),
+        .live_jobs = require_relation(schema, "live_jobs"),
+        .live_jobs_pkey = require_relation(schema, "live_jobs_pkey"),
+        .live_jobs_order = require_relation(schema, "live_jobs_order"),
+        .finished_jobs = require_relation(schema, "finished_jobs"),
+        .ended_attempts = require_relation(schema, "ended_attempts"),
+        .failed_jobs = require_relation(schema, "failed_jobs"),
+        .failed_jobs_pkey = require_relation(schema, "failed_jobs_pkey"),
+        .failed_jobs_queue = require_relation(schema, "failed_jobs_queue"),
+        .idempotency_keys = require_relation(schema, "idempotency_keys"),
+        .idempotency_keys_pkey = require_relation(schema, "idempotency_keys_pkey"),
+        .queue_access = require_relation(schema, "queue_access"),
+        .virtual_clock = require_relation(schema, "virtual_clock"),
+        .job_id_seq = require_relation(schema, "job_id_seq"),
+    };
+    cached_ids = ids;
+    cached_ids_valid = true;
+    return cached_ids;
+}
+
+const RelationIds &relation_ids_or_none() { return cached_ids; }
+
+void register_relation_callbacks() { CacheRegisterRelcacheCallback(forget_relation, 0); }
+
+} // namespace faultline

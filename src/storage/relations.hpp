@@ -1,0 +1,35 @@
+// Where the extension's relations are: their OIDs in this database.
+#pragma once
+
+#include "../pg.hpp"
+
+namespace faultline {
+
+struct RelationIds {
+    Oid queues;
+    Oid queues_pkey;
+    Oid queues_name;
+    Oid live_jobs;
+    Oid live_jobs_pkey;
+    Oid live_jobs_order;
+    Oid finished_jobs;
+    Oid ended_attempts;
+    Oid failed_jobs;
+    Oid failed_jobs_pkey;
+    Oid failed_jobs_queue;
+    Oid idempotency_keys;
+    Oid idempotency_keys_pkey;
+    Oid queue_access;
+    Oid virtual_clock;
+    Oid job_id_seq;
+};
+
+// Looks the OIDs up once and again after any of them changed; raises 55000 when one is missing.
+const RelationIds &relation_ids();
+// The OIDs known last, without any look-up; for invalidation callbacks, which may not do any.
+const RelationIds &relation_ids_or_none();
+
+// Called once per process, from _PG_init.
+void register_relation_callbacks();
+
+} // namespace faultline

@@ -1,0 +1,50 @@
+// Owns index scans.  Locks: AccessShareLock on each index while it is scanned.
+#include "scan.hpp"
+
+namespace faultline {
+
+Finder open_finder(Relation table, Oid index_oid, Snapshot snapshot, int key_count) {
+    Relation index = index_open(index_oid, AccessShareLock);
+    IndexScanDesc scan = begin_index_scan(table, index, snapshot, key_count);
+    return Finder{table, index, scan, table_slot_create(table, nullptr)};
+}
+
+void start_search(Finder &finder, ScanKey keys) {
+    index_rescan(finder.scan, keys, finder.scan->numberOfKeys, nullptr, 0);
+}
+
+bool next_row(Finder &finder) {
+    return index_getnext_slot(finder.scan, ForwardScanDirection, finder.slot);
+}
+
+void close_finder(Finder &finder) {
+    index_endscan(finder.scan);
+    ExecDropSingleTupleTableSlot(finder.slot);
+    index_close(finder.index, AccessShareLock);
+}
+
+void text_key(ScanKey key, AttrNumber index_column, const text *value) {
+    ScanKeyInit(key, index_column, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(value));
+    key->sk_collation = C_COLLATION_OID;
+}
+
+Oid index_on_column(Relation table, AttrNumber column) {
+    List *indexes = RelationGetIndexList(table);
+    Oid found = InvalidOid;
+    for (int i = 0; i < list_length(indexes) && !OidIsValid(found); i++) {
+        Relation index = index_open(list_nth_oid(indexes, i), AccessShareLock);
+        if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == column &&
+            heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
+            found = RelationGetRelid(index);
+        index_close(index, AccessShareLock);
+    }
+    list_free(indexes);
+    if (!OidIsValid(found))
+        ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+                errmsg("table \"%s\" has no index on its column %d", RelationGetRelationName(table),
+                       column),
+                errhint("Attach the index again: REINDEX or CREATE INDEX as on its parent."));
+    return found;
+}
+
+} // namespace faultline

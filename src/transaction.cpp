@@ -1,0 +1,74 @@
+// Owns the per-transaction memory of a backend: the leases it took, and whether it may be prepared.
+#include "transaction.hpp"
+
+namespace faultline {
+
+namespace {
+
+constexpr long claimed_tokens_initial = 64;
+
+HTAB *claimed_tokens = nullptr; // lives in TopTransactionContext
+bool prepare_forbidden = false;
+
+void forget_transaction() {
+    claimed_tokens = nullptr;
+    prepare_forbidden = false;
+}
+
+void on_transaction_event(XactEvent event, void *) {
+    switch (event) {
+    case XACT_EVENT_PRE_PREPARE:
+        if (prepare_forbidden)
+            ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot PREPARE a transaction that has claimed or extended a job"),
+                    errdetail("A prepared lease would hold its row after its session is gone."),
+                    errhint("Commit claim() and extend() in transactions of their own."));
+        break;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PREPARE:
+        forget_transaction();
+        break;
+    default:
+        break;
+    }
+}
+
+} // namespace
+
+void begin_verb(const char *signature) {
+    PreventCommandIfReadOnly(signature);
+    PreventCommandIfParallelMode(signature);
+    CommandCounterIncrement();
+    PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void end_verb() { PopActiveSnapshot(); }
+
+void remember_claim(int64 lease_token) {
+    if (claimed_tokens == nullptr) {
+        HASHCTL control = {};
+        control.keysize = sizeof(int64);
+        control.entrysize = sizeof(int64);
+        control.hcxt = TopTransactionContext;
+        claimed_tokens = hash_create("faultline claims of this transaction", claimed_tokens_initial,
+                                     &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    }
+    hash_search(claimed_tokens, &lease_token, HASH_ENTER, nullptr);
+}
+
+bool claimed_in_this_transaction(int64 lease_token) {
+    return claimed_tokens != nullptr &&
+           hash_search(claimed_tokens, &lease_token, HASH_FIND, nullptr) != nullptr;
+}
+
+void forbid_prepare() { prepare_forbidden = true; }
+
+Snapshot register_newest_snapshot() {
+    return RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot()
+                                                        : GetLatestSnapshot());
+}
+
+void register_transaction_callbacks() { RegisterXactCallback(on_transaction_event, nullptr); }
+
+} // namespace faultline
