@@ -7,6 +7,7 @@
 #include "clock.hpp"
 #include "errors.hpp"
 #include "expire.hpp"
+#include "instance.hpp"
 #include "result.hpp"
 #include "storage/columns.hpp"
 #include "storage/live_jobs.hpp"
@@ -164,6 +165,7 @@ void read_claim_arguments(FunctionCallInfo fcinfo, Claim &claim) {
     claim.lease_microseconds = bounded_interval(fcinfo, 3, "lease", 0, core::lease_microseconds_min,
                                                 core::lease_microseconds_max);
     claim.now = clock_now();
+    require_adopted();
     claim.result = start_result(fcinfo);
     forbid_prepare();
 }
@@ -188,6 +190,9 @@ FAULTLINE_FUNCTION(faultline_claim_any) {
     Claim claim = {};
     Elements queues = required_array(fcinfo, 0, "queues", TEXTOID, false);
     read_claim_arguments(fcinfo, claim);
+    // A mistyped name fails at once, not on the day when the queues before it are empty.
+    for (int i = 0; i < queues.count; i++)
+        require_access(require_queue(DatumGetTextPP(queues.values[i])), AccessLevel::worker);
     for (int i = 0; i < queues.count && claim.jobs_claimed < claim.jobs_max; i++)
         claim_from_queue(claim, DatumGetTextPP(queues.values[i]));
     return static_cast<Datum>(0);

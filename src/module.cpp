@@ -1,6 +1,7 @@
 // Entry of the library: what happens when PostgreSQL loads it, preloaded or on first call.
 #include "pg.hpp"
 
+#include "instance.hpp"
 #include "policy.hpp"
 #include "settings.hpp"
 #include "storage/relations.hpp"
@@ -15,5 +16,6 @@ extern "C" void _PG_init(void) {
     faultline::settings::define();
     faultline::register_relation_callbacks();
     faultline::register_policy_callbacks();
+    faultline::register_instance_callbacks();
     faultline::register_transaction_callbacks();
 }

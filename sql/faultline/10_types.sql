@@ -19,6 +19,14 @@ CREATE TYPE faultline.claimed_job AS (
 );
 COMMENT ON TYPE faultline.claimed_job IS
   'One claimed job, as claim() and claim_any() return it. job_id and lease_token together are what complete(), fail(), extend() and release() ask for.';
+COMMENT ON COLUMN faultline.claimed_job.job_id IS 'Key of the job; stays the same over all attempts.';
+COMMENT ON COLUMN faultline.claimed_job.queue IS 'Name of its queue.';
+COMMENT ON COLUMN faultline.claimed_job.kind IS 'What sort of job it is, as given at enqueue.';
+COMMENT ON COLUMN faultline.claimed_job.payload IS 'What the producer sent.';
+COMMENT ON COLUMN faultline.claimed_job.headers IS 'Carried untouched from the producer.';
+COMMENT ON COLUMN faultline.claimed_job.max_attempts IS 'Claims that count before the job fails for good.';
+COMMENT ON COLUMN faultline.claimed_job.lease_expires_at IS 'When the lease ends unless it is extended.';
+COMMENT ON COLUMN faultline.claimed_job.enqueued_at IS 'When the job was enqueued.';
 COMMENT ON COLUMN faultline.claimed_job.attempt IS 'Number of this claim of the job; grows for ever, so (job_id, attempt) is a fencing token for systems outside the database.';
 COMMENT ON COLUMN faultline.claimed_job.lease_token IS 'Random proof of this lease; never reused, shown in no view.';
 COMMENT ON COLUMN faultline.claimed_job.last_error IS 'Error text of the attempt before, when there was one.';

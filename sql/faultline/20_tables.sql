@@ -60,6 +60,8 @@ CREATE INDEX live_jobs_order ON faultline.live_jobs (queue_id, priority, next_ru
 COMMENT ON TABLE faultline.live_jobs IS
   'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive).';
 
+-- Each partition gets an index on job_id when it is made.  An index on the parent would belong to the
+-- extension, and a dump would then create those of the partitions twice.
 CREATE TABLE faultline.finished_jobs (
   job_id bigint NOT NULL,
   enqueued_at timestamptz NOT NULL,
@@ -81,7 +83,6 @@ CREATE TABLE faultline.finished_jobs (
   last_error text,
   result jsonb
 ) PARTITION BY RANGE (finished_at);
-CREATE INDEX finished_jobs_job_id ON faultline.finished_jobs (job_id);
 COMMENT ON TABLE faultline.finished_jobs IS
   'Succeeded (s) and cancelled (c) jobs, insert-only, partitioned by UTC day of finished_at; partitions are made and dropped at run time.';
 
@@ -98,7 +99,6 @@ CREATE TABLE faultline.ended_attempts (
   worker text,
   error text
 ) PARTITION BY RANGE (ended_at);
-CREATE INDEX ended_attempts_job_id ON faultline.ended_attempts (job_id);
 COMMENT ON TABLE faultline.ended_attempts IS
   'One row per attempt that did not succeed: failed (f), lease expired (x), released (r), cancelled (c). final: the job ended with it.';
 
@@ -151,6 +151,15 @@ CREATE TABLE faultline.queue_access (
 COMMENT ON TABLE faultline.queue_access IS
   'What grant_access() granted: role, level (producer, worker, operator, monitor) and queue name; queue NULL stands for every queue.';
 
+-- A restored dump brings the row of the database it was taken from.
+CREATE TABLE faultline.instance (
+  system_identifier bigint NOT NULL,
+  database_id oid NOT NULL,
+  adopted_at timestamptz NOT NULL
+);
+COMMENT ON TABLE faultline.instance IS
+  'The database whose workers may run these jobs: set by the first create_queue() and by adopt(). In any other one claims raise JQ011.';
+
 -- Test clock, read only under faultline.allow_virtual_clock; not part of a dump.
 CREATE TABLE faultline.virtual_clock (now_at timestamptz NOT NULL);
 COMMENT ON TABLE faultline.virtual_clock IS 'The virtual time of this database when a test has set one; empty otherwise.';
@@ -164,6 +173,7 @@ SELECT pg_catalog.pg_extension_config_dump('faultline.ended_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.failed_jobs', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.idempotency_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.queue_access', '');
+SELECT pg_catalog.pg_extension_config_dump('faultline.instance', '');
 
 -- Backends cache queue policy and access; a relation-cache message, sent with the commit, makes
 -- every session read it again.  ALWAYS: also when a restore runs with session_replication_role.
@@ -176,3 +186,6 @@ ALTER TABLE faultline.queues ENABLE ALWAYS TRIGGER policy_changed;
 CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON faultline.queue_access
   FOR EACH STATEMENT EXECUTE FUNCTION faultline.policy_changed();
 ALTER TABLE faultline.queue_access ENABLE ALWAYS TRIGGER policy_changed;
+CREATE TRIGGER policy_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON faultline.instance
+  FOR EACH STATEMENT EXECUTE FUNCTION faultline.policy_changed();
+ALTER TABLE faultline.instance ENABLE ALWAYS TRIGGER policy_changed;

@@ -20,6 +20,7 @@ BEGIN
   END IF;
   EXECUTE format('CREATE TABLE faultline.%I (LIKE faultline.%I INCLUDING DEFAULTS INCLUDING STORAGE)',
                  partition, parent);
+  EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partition);
   -- Writers that found no partition for the day wait here, and then look again.
   EXECUTE format('LOCK TABLE faultline.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
   EXECUTE format('WITH moved AS (DELETE FROM faultline.%I WHERE %I >= $1 AND %I < $2 RETURNING *)
@@ -33,6 +34,21 @@ END $$;
 COMMENT ON FUNCTION faultline.create_day_partition(text, text, date) IS
   'Internal: makes the partition of one UTC day unless it is there; returns whether it did.';
 
+CREATE FUNCTION faultline.partitions_missing(from_day date, days_ahead integer) RETURNS bigint
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT count(*)
+    FROM (VALUES ('finished_jobs'), ('ended_attempts')) AS v (parent)
+   CROSS JOIN LATERAL (
+     SELECT v.parent || '_default' AS name
+     UNION ALL
+     SELECT faultline.day_partition_name(v.parent, from_day + ahead)
+       FROM generate_series(0, days_ahead) AS ahead
+   ) AS wanted
+   WHERE to_regclass(format('faultline.%I', wanted.name)) IS NULL
+$$;
+COMMENT ON FUNCTION faultline.partitions_missing(date, integer) IS
+  'Internal: how many of the default partitions and of those of the given days do not exist.';
+
 CREATE FUNCTION faultline.create_partitions() RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -41,8 +57,11 @@ DECLARE
   partitioned record;
   created bigint := 0;
 BEGIN
-  -- One maker at a time, in every session.
-  PERFORM pg_advisory_xact_lock('faultline.finished_jobs'::regclass::oid::bigint);
+  IF faultline.partitions_missing(today, days_ahead) = 0 THEN
+    RETURN 0;
+  END IF;
+  -- One maker at a time; does not keep readers and writers out.
+  LOCK TABLE faultline.finished_jobs, faultline.ended_attempts IN SHARE UPDATE EXCLUSIVE MODE;
   FOR partitioned IN
     SELECT * FROM (VALUES ('finished_jobs', 'finished_at'), ('ended_attempts', 'ended_at'))
       AS v (parent, time_column)
@@ -50,6 +69,7 @@ BEGIN
     IF to_regclass(format('faultline.%I', partitioned.parent || '_default')) IS NULL THEN
       EXECUTE format('CREATE TABLE faultline.%I PARTITION OF faultline.%I DEFAULT',
                      partitioned.parent || '_default', partitioned.parent);
+      EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partitioned.parent || '_default');
       created := created + 1;
     END IF;
     FOR ahead IN 0 .. days_ahead LOOP

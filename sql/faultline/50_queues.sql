@@ -73,6 +73,9 @@ BEGIN
                 create_queue.description, NULL, faultline.clock_now(), NULL)::faultline.queues;
   PERFORM faultline.check_policy(wanted);
   PERFORM faultline.create_partitions();
+  IF NOT EXISTS (SELECT FROM faultline.instance) THEN
+    PERFORM faultline.adopt();
+  END IF;
   wanted.queue_id := nextval('faultline.queue_id_seq');
   INSERT INTO faultline.queues SELECT wanted.*
     ON CONFLICT (name) WHERE dropped_at IS NULL DO NOTHING;

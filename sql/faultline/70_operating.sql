@@ -4,7 +4,7 @@ CREATE FUNCTION faultline.cancel(job_ids bigint[], reason text = NULL)
   RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_cancel';
 COMMENT ON FUNCTION faultline.cancel(bigint[], text) IS
-  'Cancels jobs: queued ones end now (cancelled), running ones are asked to stop (cancel_requested; the worker hears it at its next extend, and the job never runs again). Other verdicts: already_finished, unknown_job. reason: up to 1024 bytes, shown as last_error. One row per different id, in ascending order.';
+  'Cancels jobs: queued ones end at once (cancelled), running ones are asked to stop (cancel_requested; the worker hears it at its next extend, and the job never runs again). Other verdicts: already_finished, unknown_job. reason: up to 1024 bytes, shown as last_error. One row per different id, in ascending order.';
 
 CREATE FUNCTION faultline.redrive(
   job_ids bigint[] = NULL, queue text = NULL, max_jobs integer = 1000, delay interval = NULL
@@ -98,6 +98,18 @@ END $$;
 COMMENT ON FUNCTION faultline.maintain() IS
   'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
 
+CREATE FUNCTION faultline.adopt() RETURNS void
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM faultline.require_operator(NULL);
+  DELETE FROM faultline.instance;
+  INSERT INTO faultline.instance
+    SELECT c.system_identifier, d.oid, faultline.clock_now()
+      FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
+END $$;
+COMMENT ON FUNCTION faultline.adopt() IS
+  'Says that the jobs of this database are to run here: after a dump was restored, a database copied or a server upgraded by pg_upgrade, claims raise JQ011 until it is called, so that a copy of production does not run production''s jobs a second time.';
+
 CREATE FUNCTION faultline.status() RETURNS TABLE (item text, state text, detail text, hint text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -127,6 +139,19 @@ BEGIN
   END IF;
   RETURN NEXT;
 
+  item := 'instance';
+  IF EXISTS (SELECT FROM faultline.instance)
+     AND NOT EXISTS (SELECT FROM faultline.instance i, pg_control_system() c, pg_database d
+                      WHERE d.datname = current_database()
+                        AND i.system_identifier = c.system_identifier AND i.database_id = d.oid) THEN
+    state := 'warning';
+    detail := 'these jobs come from another instance; claims are refused';
+    hint := 'SELECT faultline.adopt(); -- if they are to run here';
+  ELSE
+    state := 'ok'; detail := 'jobs run in this database'; hint := NULL;
+  END IF;
+  RETURN NEXT;
+
   SELECT count(*) AS queues, count(q.paused_at) AS paused INTO counted
     FROM faultline.queues q WHERE q.dropped_at IS NULL;
   item := 'queues'; state := CASE WHEN counted.queues = 0 THEN 'info' ELSE 'ok' END;
@@ -147,14 +172,10 @@ BEGIN
   hint := CASE WHEN counted.overdue > 0 THEN 'SELECT * FROM faultline.maintain();' END;
   RETURN NEXT;
 
-  SELECT count(*) INTO missing
-    FROM (VALUES ('finished_jobs'), ('ended_attempts')) AS v (parent)
-   CROSS JOIN generate_series(0, 1) AS ahead
-   WHERE to_regclass(format('faultline.%I', faultline.day_partition_name(v.parent,
-           (now_at AT TIME ZONE 'UTC')::date + ahead))) IS NULL;
+  missing := faultline.partitions_missing((now_at AT TIME ZONE 'UTC')::date, 1);
   item := 'partitions';
   state := CASE WHEN missing > 0 THEN 'warning' ELSE 'ok' END;
-  detail := format('%s partitions of today and tomorrow are missing', missing);
+  detail := format('%s of the default, today''s and tomorrow''s partitions are missing', missing);
   hint := CASE WHEN missing > 0 THEN 'SELECT * FROM faultline.maintain();' END;
   RETURN NEXT;
 

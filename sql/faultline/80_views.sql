@@ -90,6 +90,7 @@ COMMENT ON COLUMN faultline.attempts.started_at IS 'When it was claimed.';
 COMMENT ON COLUMN faultline.attempts.ended_at IS 'When it ended.';
 
 CREATE VIEW faultline.stat_queues WITH (security_barrier) AS
+  WITH t AS MATERIALIZED (SELECT faultline.clock_now() AS now_at)
   SELECT q.name AS queue,
          count(j.job_id) FILTER (WHERE j.state = 'q' AND j.next_run_at <= t.now_at) AS queued,
          count(j.job_id) FILTER (WHERE j.state = 'q' AND j.next_run_at > t.now_at) AS scheduled,
@@ -99,7 +100,7 @@ CREATE VIEW faultline.stat_queues WITH (security_barrier) AS
            AS oldest_ready_age,
          q.paused_at
     FROM faultline.visible_queues q
-   CROSS JOIN (SELECT faultline.clock_now() AS now_at OFFSET 0) t
+   CROSS JOIN t
     LEFT JOIN faultline.live_jobs j ON j.queue_id = q.queue_id
    WHERE q.dropped_at IS NULL
    GROUP BY q.queue_id, q.name, q.paused_at, t.now_at;

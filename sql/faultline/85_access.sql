@@ -12,7 +12,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
                                 'fail_many', 'extend', 'extend_many', 'release']
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
-                                  'expire_leases', 'maintain', 'status', 'check_invariants']
+                                  'expire_leases', 'maintain', 'adopt', 'status', 'check_invariants']
        WHEN 'monitor' THEN ARRAY['status', 'check_invariants']
      END)
 $$;
@@ -35,12 +35,12 @@ CREATE FUNCTION faultline.grant_access(role regrole, level text, queues text[] =
 DECLARE
   granted regprocedure;
   granted_queue text;
-  role_name name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
+  granted_role name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
   monitor_columns CONSTANT text := 'job_id, queue, kind, state, priority, attempt, max_attempts, next_run_at, lease_owner, lease_expires_at, enqueued_at, finished_at, last_error';
   monitor_dead_columns CONSTANT text := 'job_id, queue, kind, failed_at, reason, last_error, attempt, max_attempts, priority, generation, enqueued_at';
 BEGIN
   PERFORM faultline.check_level(level);
-  IF role_name IS NULL THEN
+  IF granted_role IS NULL THEN
     RAISE EXCEPTION 'role must be an existing role'
       USING ERRCODE = '22004', DETAIL = 'It is null, or the role was dropped.', HINT = 'Pass the name of a role.';
   END IF;
@@ -51,7 +51,7 @@ BEGIN
     queues := ARRAY[NULL::text];
   END IF;
   INSERT INTO faultline.queue_access
-    SELECT grant_access.role_name, level, q FROM unnest(queues) AS q
+    SELECT granted_role, grant_access.level, q FROM unnest(queues) AS q
     ON CONFLICT DO NOTHING;
   EXECUTE format('GRANT USAGE ON SCHEMA faultline TO %s', role);
   FOR granted IN SELECT faultline.level_functions(level) LOOP
@@ -73,20 +73,20 @@ CREATE FUNCTION faultline.revoke_access(role regrole, level text, queues text[] 
 DECLARE
   revoked regprocedure;
   remaining text;
-  role_name name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
+  granted_role name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = role);
   remaining_levels text[];
 BEGIN
   PERFORM faultline.check_level(level);
   DELETE FROM faultline.queue_access a
-   WHERE a.role_name = revoke_access.role_name AND a.level = revoke_access.level
+   WHERE a.role_name = granted_role AND a.level = revoke_access.level
      AND (queues IS NULL OR a.queue = ANY (queues));
   IF EXISTS (SELECT FROM faultline.queue_access a
-              WHERE a.role_name = revoke_access.role_name AND a.level = revoke_access.level) THEN
+              WHERE a.role_name = granted_role AND a.level = revoke_access.level) THEN
     RETURN;
   END IF;
   -- The last grant of the level is gone: take its rights, then give the other levels theirs again.
   remaining_levels := ARRAY(SELECT DISTINCT a.level FROM faultline.queue_access a
-                             WHERE a.role_name = revoke_access.role_name);
+                             WHERE a.role_name = granted_role);
   FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', revoked, role);
   END LOOP;
@@ -97,12 +97,12 @@ BEGIN
   FOREACH remaining IN ARRAY remaining_levels LOOP
     PERFORM faultline.grant_access(role, remaining, NULL::text[])
        FROM faultline.queue_access a
-      WHERE a.role_name = revoke_access.role_name AND a.level = remaining AND a.queue IS NULL
+      WHERE a.role_name = granted_role AND a.level = remaining AND a.queue IS NULL
       LIMIT 1;
     PERFORM faultline.grant_access(role, remaining, array_agg(a.queue))
        FROM faultline.queue_access a
        JOIN faultline.queues q ON q.name = a.queue AND q.dropped_at IS NULL
-      WHERE a.role_name = revoke_access.role_name AND a.level = remaining
+      WHERE a.role_name = granted_role AND a.level = remaining
      HAVING count(*) > 0;
   END LOOP;
 END $$;

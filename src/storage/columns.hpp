@@ -141,4 +141,11 @@ enum : AttrNumber {
 };
 } // namespace access_column
 
+namespace instance_column {
+enum : AttrNumber {
+    system_identifier = 1,
+    database_id,
+};
+} // namespace instance_column
+
 } // namespace faultline

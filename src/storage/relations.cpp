@@ -53,6 +53,7 @@ const RelationIds &relation_ids() {
         .idempotency_keys = require_relation(schema, "idempotency_keys"),
         .idempotency_keys_pkey = require_relation(schema, "idempotency_keys_pkey"),
         .queue_access = require_relation(schema, "queue_access"),
+        .instance = require_relation(schema, "instance"),
         .virtual_clock = require_relation(schema, "virtual_clock"),
         .job_id_seq = require_relation(schema, "job_id_seq"),
     };

@@ -20,6 +20,7 @@ struct RelationIds {
     Oid idempotency_keys;
     Oid idempotency_keys_pkey;
     Oid queue_access;
+    Oid instance;
     Oid virtual_clock;
     Oid job_id_seq;
 };
