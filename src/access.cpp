@@ -13,9 +13,6 @@ namespace faultline {
 namespace {
 
 constexpr long cached_answers_initial = 32;
-constexpr AccessLevel all_levels[] = {AccessLevel::producer, AccessLevel::worker,
-                                      AccessLevel::operate, AccessLevel::monitor};
-
 struct AnswerKey {
     Oid user;
     int32 queue_id;
@@ -126,8 +123,12 @@ bool has_access(const QueuePolicy &policy, AccessLevel level, Oid user) {
 
 namespace {
 
-bool has_any_access(const QueuePolicy &policy) {
-    for (AccessLevel level : all_levels)
+// What the jobs of a queue carry is for everyone who has to do with them, not for monitors.
+constexpr AccessLevel payload_levels[] = {AccessLevel::producer, AccessLevel::worker,
+                                          AccessLevel::operate};
+
+bool payload_visible(const QueuePolicy &policy) {
+    for (AccessLevel level : payload_levels)
         if (has_access(policy, level))
             return true;
     return false;
@@ -135,19 +136,20 @@ bool has_any_access(const QueuePolicy &policy) {
 
 [[noreturn]] void raise_no_access(const QueuePolicy &policy, AccessLevel level, Oid user_oid) {
     const char *user = GetUserNameFromId(user_oid, false);
+    const char *role = quote_literal_cstr(quote_identifier(user));
     if (policy.name[0] == '\0')
-        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                errmsg("permission denied for all queues"),
-                errdetail("Role \"%s\" is not %s of every queue.", user, level_name(level)),
-                errhint("An owner of the extension can run: SELECT faultline.grant_access('%s', "
-                        "'%s');",
-                        user, level_name(level)));
+        ereport(
+            ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("permission denied for all queues"),
+            errdetail("Role \"%s\" is not %s of every queue.", user, level_name(level)),
+            errhint("An owner of the extension can run: SELECT faultline.grant_access(%s, '%s');",
+                    role, level_name(level)));
     ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
             errmsg("permission denied for queue \"%s\"", policy.name),
             errdetail("Role \"%s\" is not %s of this queue.", user, level_name(level)),
-            errhint("An owner of the extension can run: SELECT faultline.grant_access('%s', '%s', "
+            errhint("An owner of the extension can run: SELECT faultline.grant_access(%s, '%s', "
                     "'{%s}');",
-                    user, level_name(level), policy.name));
+                    role, level_name(level), policy.name));
 }
 
 } // namespace
@@ -169,13 +171,23 @@ void register_access_callbacks() {
 FAULTLINE_FUNCTION(faultline_queue_visible) {
     if (PG_ARGISNULL(0))
         PG_RETURN_BOOL(false);
-    PG_RETURN_BOOL(faultline::has_any_access(faultline::queue_of_job(PG_GETARG_INT32(0))));
+    faultline::QueuePolicy policy = faultline::queue_of_job(PG_GETARG_INT32(0));
+    PG_RETURN_BOOL(faultline::payload_visible(policy) ||
+                   faultline::has_access(policy, faultline::AccessLevel::monitor));
+}
+
+// True when the current user may read what the jobs of the queue carry.
+FAULTLINE_FUNCTION(faultline_payload_visible) {
+    if (PG_ARGISNULL(0))
+        PG_RETURN_BOOL(false);
+    PG_RETURN_BOOL(faultline::payload_visible(faultline::queue_of_job(PG_GETARG_INT32(0))));
 }
 
 // For the SECURITY DEFINER functions of operators, where the current user is already their owner:
 // asks about the user who called them.  A null queue stands for every queue.
 FAULTLINE_FUNCTION(faultline_require_operator) {
     using namespace faultline;
+    PreventCommandIfReadOnly("an operator function of Faultline");
     QueuePolicy policy = {};
     if (!PG_ARGISNULL(0))
         policy = queue_of_job(PG_GETARG_INT32(0));

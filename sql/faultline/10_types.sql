@@ -1,5 +1,3 @@
-\echo Use "CREATE EXTENSION faultline" to load this file. \quit
-
 -- Types of the contract.  C++ fills composite results by the attribute count of the type it
 -- finds, so columns may be appended in a later version and an older type is still served.
 

@@ -66,7 +66,7 @@ DECLARE
   existing faultline.queues;
 BEGIN
   PERFORM faultline.check_queue_name(create_queue.name);
-  PERFORM faultline.require_operator(NULL);
+  PERFORM faultline.require_operator(NULL::integer);
   wanted := ROW(0, create_queue.name, create_queue.max_attempts, create_queue.lease,
                 create_queue.backoff_base, create_queue.backoff_factor, create_queue.backoff_max,
                 create_queue.backoff_jitter, create_queue.keep_finished, create_queue.keep_keys,

@@ -78,7 +78,7 @@ CREATE FUNCTION faultline.maintain() RETURNS TABLE (duty text, done bigint, erro
 DECLARE
   lock_timeout_before text := current_setting('lock_timeout');
 BEGIN
-  PERFORM faultline.require_operator(NULL);
+  PERFORM faultline.require_operator(NULL::integer);
   PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
   FOREACH duty IN ARRAY ARRAY['expire_leases', 'expire_keys', 'create_partitions',
                               'drop_partitions', 'delete_finished']
@@ -101,7 +101,7 @@ COMMENT ON FUNCTION faultline.maintain() IS
 CREATE FUNCTION faultline.adopt() RETURNS void
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM faultline.require_operator(NULL);
+  PERFORM faultline.require_operator(NULL::integer);
   DELETE FROM faultline.instance;
   INSERT INTO faultline.instance
     SELECT c.system_identifier, d.oid, faultline.clock_now()
@@ -224,8 +224,8 @@ CREATE FUNCTION faultline.check_invariants() RETURNS TABLE (invariant text, subj
     FROM faultline.failed_jobs f
    WHERE (f.history -> -1 ->> 'attempt')::integer IS DISTINCT FROM f.attempt
   UNION ALL
-  SELECT 'INV_018', p.job_id::text, format('its key %L belongs to job %s', p.idempotency_key,
-                                           coalesce(k.job_id::text, 'none'))
+  SELECT 'INV_018', p.job_id::text, format('its idempotency key belongs to %s',
+                                           coalesce('job ' || k.job_id, 'no job'))
     FROM (SELECT j.job_id, j.queue_id, j.idempotency_key FROM faultline.live_jobs j
           UNION ALL SELECT f.job_id, f.queue_id, f.idempotency_key FROM faultline.failed_jobs f) p
     LEFT JOIN faultline.idempotency_keys k ON k.queue_id = p.queue_id AND k.key = p.idempotency_key
@@ -250,9 +250,9 @@ CREATE FUNCTION faultline.check_invariants() RETURNS TABLE (invariant text, subj
           UNION ALL SELECT f.job_id FROM faultline.failed_jobs f) p
    GROUP BY p.job_id HAVING count(*) > 1
   UNION ALL
-  SELECT 'INV_025', k.key, format('key of job %s %s', k.job_id,
-           CASE WHEN k.expires_at IS NULL THEN 'never expires, but the job has ended'
-                ELSE 'expires, but the job is live or a dead letter' END)
+  SELECT 'INV_025', k.job_id::text,
+         CASE WHEN k.expires_at IS NULL THEN 'its idempotency key never expires, but the job has ended'
+              ELSE 'its idempotency key expires, but the job is live or a dead letter' END
     FROM faultline.idempotency_keys k
    WHERE (k.expires_at IS NULL)
          <> (EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = k.job_id)

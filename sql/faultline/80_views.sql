@@ -2,30 +2,49 @@
 -- No view shows a lease token.
 
 CREATE FUNCTION faultline.queue_visible(queue_id integer) RETURNS boolean
-  LANGUAGE c VOLATILE COST 10 AS 'MODULE_PATHNAME', 'faultline_queue_visible';
+  LANGUAGE c STABLE COST 10 AS 'MODULE_PATHNAME', 'faultline_queue_visible';
 COMMENT ON FUNCTION faultline.queue_visible(integer) IS 'True when the current user has any level on the queue.';
 
+CREATE FUNCTION faultline.payload_visible(queue_id integer) RETURNS boolean
+  LANGUAGE c STABLE COST 10 AS 'MODULE_PATHNAME', 'faultline_payload_visible';
+COMMENT ON FUNCTION faultline.payload_visible(integer) IS 'True when the current user has a level on the queue other than monitor.';
+
 CREATE VIEW faultline.visible_queues WITH (security_barrier) AS
-  SELECT q.* FROM faultline.queues q WHERE faultline.queue_visible(q.queue_id);
+  SELECT q.queue_id, q.name, q.paused_at, q.dropped_at,
+         faultline.payload_visible(q.queue_id) AS payload_visible
+    FROM faultline.queues q WHERE faultline.queue_visible(q.queue_id);
 COMMENT ON VIEW faultline.visible_queues IS 'Internal: queues that the current user may see, dropped ones included.';
+COMMENT ON COLUMN faultline.visible_queues.queue_id IS 'Number of the queue.';
+COMMENT ON COLUMN faultline.visible_queues.name IS 'Name of the queue.';
+COMMENT ON COLUMN faultline.visible_queues.paused_at IS 'Since when it is paused.';
+COMMENT ON COLUMN faultline.visible_queues.dropped_at IS 'Since when it is dropped.';
+COMMENT ON COLUMN faultline.visible_queues.payload_visible IS 'Whether the current user may read what its jobs carry.';
 
 CREATE VIEW faultline.jobs WITH (security_barrier) AS
   SELECT j.job_id, q.name AS queue, j.kind,
          CASE j.state WHEN 'q' THEN 'queued' ELSE 'running' END AS state,
-         j.priority::integer AS priority, j.payload, j.headers, j.attempt, j.max_attempts,
+         j.priority::integer AS priority,
+         CASE WHEN q.payload_visible THEN j.payload END AS payload,
+         CASE WHEN q.payload_visible THEN j.headers END AS headers, j.attempt, j.max_attempts,
          j.next_run_at, j.lease_owner, j.lease_expires_at, j.enqueued_at,
-         NULL::timestamptz AS finished_at, j.last_error, NULL::jsonb AS result, j.progress,
-         j.idempotency_key
+         NULL::timestamptz AS finished_at, j.last_error, NULL::jsonb AS result,
+         CASE WHEN q.payload_visible THEN j.progress END AS progress,
+         CASE WHEN q.payload_visible THEN j.idempotency_key END AS idempotency_key
     FROM faultline.live_jobs j JOIN faultline.visible_queues q USING (queue_id)
   UNION ALL
   SELECT d.job_id, q.name, d.kind, CASE d.state WHEN 's' THEN 'succeeded' ELSE 'cancelled' END,
-         d.priority::integer, d.payload, d.headers, d.attempt, d.max_attempts, NULL, NULL, NULL,
-         d.enqueued_at, d.finished_at, d.last_error, d.result, d.progress, d.idempotency_key
+         d.priority::integer, CASE WHEN q.payload_visible THEN d.payload END,
+         CASE WHEN q.payload_visible THEN d.headers END, d.attempt, d.max_attempts, NULL, NULL, NULL,
+         d.enqueued_at, d.finished_at, d.last_error,
+         CASE WHEN q.payload_visible THEN d.result END, CASE WHEN q.payload_visible THEN d.progress END,
+         CASE WHEN q.payload_visible THEN d.idempotency_key END
     FROM faultline.finished_jobs d JOIN faultline.visible_queues q USING (queue_id)
   UNION ALL
-  SELECT f.job_id, q.name, f.kind, 'failed', f.priority::integer, f.payload, f.headers, f.attempt,
-         f.max_attempts, NULL, NULL, NULL, f.enqueued_at, f.failed_at, f.last_error, NULL,
-         f.progress, f.idempotency_key
+  SELECT f.job_id, q.name, f.kind, 'failed', f.priority::integer,
+         CASE WHEN q.payload_visible THEN f.payload END, CASE WHEN q.payload_visible THEN f.headers END,
+         f.attempt, f.max_attempts, NULL, NULL, NULL, f.enqueued_at, f.failed_at, f.last_error, NULL,
+         CASE WHEN q.payload_visible THEN f.progress END,
+         CASE WHEN q.payload_visible THEN f.idempotency_key END
     FROM faultline.failed_jobs f JOIN faultline.visible_queues q USING (queue_id);
 COMMENT ON VIEW faultline.jobs IS 'One row per job: live, finished or failed for good.';
 COMMENT ON COLUMN faultline.jobs.job_id IS 'Key of the job.';
@@ -51,7 +70,12 @@ CREATE VIEW faultline.dead_letters WITH (security_barrier) AS
   SELECT f.job_id, q.name AS queue, f.kind, f.failed_at,
          CASE f.reason WHEN 'a' THEN 'attempts_exhausted' ELSE 'discarded' END AS reason,
          f.last_error, f.attempt, f.max_attempts, f.priority::integer AS priority, f.generation,
-         f.enqueued_at, f.payload, f.headers, f.progress, f.idempotency_key, f.history
+         f.enqueued_at,
+         CASE WHEN q.payload_visible THEN f.payload END AS payload,
+         CASE WHEN q.payload_visible THEN f.headers END AS headers,
+         CASE WHEN q.payload_visible THEN f.progress END AS progress,
+         CASE WHEN q.payload_visible THEN f.idempotency_key END AS idempotency_key,
+         CASE WHEN q.payload_visible THEN f.history END AS history
     FROM faultline.failed_jobs f JOIN faultline.visible_queues q USING (queue_id);
 COMMENT ON VIEW faultline.dead_letters IS 'Jobs that failed for good, until they are redriven or purged.';
 COMMENT ON COLUMN faultline.dead_letters.job_id IS 'Key of the job.';

@@ -6,7 +6,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
   SELECT p.oid::regprocedure
     FROM pg_proc p
    WHERE p.pronamespace = 'faultline'::regnamespace
-     AND p.proname = ANY (ARRAY['clock_now', 'queue_visible'] || CASE level
+     AND p.proname = ANY (ARRAY['clock_now', 'queue_visible', 'payload_visible'] || CASE level
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger']
        WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release']
