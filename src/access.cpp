@@ -2,7 +2,7 @@
 // Direct row access asks no table privileges, so every verb asks here.
 #include "access.hpp"
 
-#include "arguments.hpp"
+#include "hash.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
 #include "storage/scan.hpp"
@@ -12,7 +12,6 @@ namespace faultline {
 
 namespace {
 
-constexpr long cached_answers_initial = 32;
 struct AnswerKey {
     Oid user;
     int32 queue_id;
@@ -72,19 +71,11 @@ bool row_grants(TupleTableSlot *row, Oid user, const QueuePolicy &policy, Access
 bool look_up_access(Oid user, const QueuePolicy &policy, AccessLevel level) {
     if (owns_extension(user))
         return true;
-    Relation table = table_open(relation_ids().queue_access, AccessShareLock);
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
-    TupleTableSlot *slot = table_slot_create(table, nullptr);
     bool allowed = false;
-    while (!allowed && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
-        allowed = row_grants(slot, user, policy, level);
-    }
-    ExecDropSingleTupleTableSlot(slot);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    table_close(table, AccessShareLock);
+    visit_all_rows(relation_ids().queue_access, [&](TupleTableSlot *row) {
+        allowed = row_grants(row, user, policy, level);
+        return !allowed;
+    });
     return allowed;
 }
 
@@ -95,12 +86,8 @@ void refresh_answers() {
         answers_memory = AllocSetContextCreate(CacheMemoryContext, "faultline access answers",
                                                ALLOCSET_SMALL_SIZES);
     MemoryContextReset(answers_memory);
-    HASHCTL control = {};
-    control.keysize = sizeof(AnswerKey);
-    control.entrysize = sizeof(Answer);
-    control.hcxt = answers_memory;
-    answers = hash_create("faultline access answers", cached_answers_initial, &control,
-                          HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    answers =
+        create_hash("faultline access answers", answers_memory, sizeof(AnswerKey), sizeof(Answer));
     answers_valid = true;
 }
 

@@ -3,6 +3,8 @@
 
 #include "settings.hpp"
 #include "storage/relations.hpp"
+#include "storage/scan.hpp"
+#include "storage/table.hpp"
 
 namespace faultline {
 
@@ -10,19 +12,12 @@ namespace {
 
 // Reads the newest committed (or own) virtual time; returns false when none is set.
 bool read_virtual_clock(TimestampTz *now) {
-    Relation table = table_open(relation_ids().virtual_clock, AccessShareLock);
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
-    TupleTableSlot *slot = table_slot_create(table, nullptr);
-    bool found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
-    if (found) {
-        bool is_null;
-        *now = DatumGetTimestampTz(slot_getattr(slot, 1, &is_null));
-    }
-    ExecDropSingleTupleTableSlot(slot);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    table_close(table, AccessShareLock);
+    bool found = false;
+    visit_all_rows(relation_ids().virtual_clock, [&](TupleTableSlot *row) {
+        *now = read_int64(row, 1);
+        found = true;
+        return false;
+    });
     return found;
 }
 

@@ -113,23 +113,19 @@ FAULTLINE_FUNCTION(faultline_complete_many) {
     begin_verb("faultline.complete_many()");
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
-    for (int i = 0; i < jobs.count; i++) {
-        CHECK_FOR_INTERRUPTS();
-        const ManyJobs::Item &item = jobs.items[i];
-        core::Verdict &verdict = jobs.verdicts[item.input_index];
-        if (repeats_previous(jobs, i)) {
-            core::Verdict before = jobs.verdicts[jobs.items[i - 1].input_index];
-            verdict =
-                before == core::Verdict::succeeded ? core::Verdict::already_succeeded : before;
-            continue;
-        }
-        bool no_result = results.values == nullptr || results.nulls[item.input_index];
-        verdict = complete_job(live, archive,
-                               {.job_id = item.job_id,
-                                .lease_token = item.lease_token,
-                                .result = no_result ? 0 : results.values[item.input_index],
-                                .result_is_null = no_result});
-    }
+    act_on_each(
+        jobs,
+        [&](const ManyJobs::Item &item) {
+            bool no_result = results.values == nullptr || results.nulls[item.input_index];
+            return complete_job(live, archive,
+                                {.job_id = item.job_id,
+                                 .lease_token = item.lease_token,
+                                 .result = no_result ? 0 : results.values[item.input_index],
+                                 .result_is_null = no_result});
+        },
+        [](core::Verdict first) {
+            return first == core::Verdict::succeeded ? core::Verdict::already_succeeded : first;
+        });
     close_live_jobs(live);
     close_archive(archive);
     end_verb();

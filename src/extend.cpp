@@ -79,17 +79,13 @@ FAULTLINE_FUNCTION(faultline_extend_many) {
     forbid_prepare();
     extension.now = clock_now();
     LiveJobs live = open_live_jobs();
-    for (int i = 0; i < jobs.count; i++) {
-        CHECK_FOR_INTERRUPTS();
-        const ManyJobs::Item &item = jobs.items[i];
-        if (repeats_previous(jobs, i)) {
-            jobs.verdicts[item.input_index] = jobs.verdicts[jobs.items[i - 1].input_index];
-            continue;
-        }
-        TimestampTz expires_at;
-        jobs.verdicts[item.input_index] =
-            extend_job(live, item.job_id, item.lease_token, extension, &expires_at);
-    }
+    act_on_each(
+        jobs,
+        [&](const ManyJobs::Item &item) {
+            TimestampTz expires_at;
+            return extend_job(live, item.job_id, item.lease_token, extension, &expires_at);
+        },
+        same_verdict);
     close_live_jobs(live);
     end_verb();
     return_verdicts(fcinfo, jobs);

@@ -69,21 +69,18 @@ FAULTLINE_FUNCTION(faultline_fail_many) {
     begin_verb("faultline.fail_many()");
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
-    for (int i = 0; i < jobs.count; i++) {
-        CHECK_FOR_INTERRUPTS();
-        const ManyJobs::Item &item = jobs.items[i];
-        if (repeats_previous(jobs, i)) {
-            jobs.verdicts[item.input_index] = jobs.verdicts[jobs.items[i - 1].input_index];
-            continue;
-        }
-        jobs.verdicts[item.input_index] =
-            fail_job(live, archive, item.job_id, item.lease_token,
-                     {.outcome = core::AttemptOutcome::failed,
-                      .error = bounded_error(DatumGetTextPP(errors.values[item.input_index])),
-                      .discard = false,
-                      .has_retry_delay = false,
-                      .retry_delay_microseconds = 0});
-    }
+    act_on_each(
+        jobs,
+        [&](const ManyJobs::Item &item) {
+            const text *error = DatumGetTextPP(errors.values[item.input_index]);
+            return fail_job(live, archive, item.job_id, item.lease_token,
+                            {.outcome = core::AttemptOutcome::failed,
+                             .error = bounded_error(error),
+                             .discard = false,
+                             .has_retry_delay = false,
+                             .retry_delay_microseconds = 0});
+        },
+        same_verdict);
     close_live_jobs(live);
     close_archive(archive);
     end_verb();

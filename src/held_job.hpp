@@ -27,8 +27,19 @@ struct ManyJobs {
     int count;
 };
 ManyJobs read_many_jobs(FunctionCallInfo fcinfo, int ids_index, int tokens_index);
-// True when the item repeats the one before it; then its verdict is to be the same.
+// True when the item repeats the one before it.
 bool repeats_previous(const ManyJobs &jobs, int position);
+// Fills in the verdicts: act(item) for each job, and for a repeated item what repeat(verdict)
+// makes of the first one's.
+template <typename Act, typename Repeat> void act_on_each(ManyJobs &jobs, Act act, Repeat repeat) {
+    for (int i = 0; i < jobs.count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        core::Verdict &verdict = jobs.verdicts[jobs.items[i].input_index];
+        verdict = repeats_previous(jobs, i) ? repeat(jobs.verdicts[jobs.items[i - 1].input_index])
+                                            : act(jobs.items[i]);
+    }
+}
+inline core::Verdict same_verdict(core::Verdict verdict) { return verdict; }
 // Rows (job_id, verdict) in input order.
 void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs);
 

@@ -6,6 +6,7 @@
 #include "errors.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
+#include "storage/scan.hpp"
 #include "storage/table.hpp"
 
 namespace faultline {
@@ -27,20 +28,13 @@ bool names_this_database(TupleTableSlot *row) {
 }
 
 bool look_up_adopted() {
-    Relation table = table_open(relation_ids().instance, AccessShareLock);
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
-    TupleTableSlot *slot = table_slot_create(table, nullptr);
     bool any = false;
     bool ours = false;
-    while (!ours && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    visit_all_rows(relation_ids().instance, [&](TupleTableSlot *row) {
         any = true;
-        ours = names_this_database(slot);
-    }
-    ExecDropSingleTupleTableSlot(slot);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    table_close(table, AccessShareLock);
+        ours = names_this_database(row);
+        return !ours;
+    });
     return ours || !any;
 }
 

@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "errors.hpp"
+#include "hash.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
 #include "storage/scan.hpp"
@@ -14,7 +15,6 @@ namespace faultline {
 
 namespace {
 
-constexpr long cached_queues_initial = 32;
 constexpr int name_distance_max = 4; // edits by which a name still counts as "nearest"
 
 struct PolicyById {
@@ -42,18 +42,10 @@ void refresh_cache() {
         cache_memory = AllocSetContextCreate(CacheMemoryContext, "faultline queue policies",
                                              ALLOCSET_SMALL_SIZES);
     MemoryContextReset(cache_memory);
-    HASHCTL by_name = {};
-    by_name.keysize = sizeof(QueuePolicy::name);
-    by_name.entrysize = sizeof(QueuePolicy);
-    by_name.hcxt = cache_memory;
-    policies_by_name = hash_create("faultline policies by name", cached_queues_initial, &by_name,
-                                   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-    HASHCTL by_id = {};
-    by_id.keysize = sizeof(int32);
-    by_id.entrysize = sizeof(PolicyById);
-    by_id.hcxt = cache_memory;
-    policies_by_id = hash_create("faultline policies by id", cached_queues_initial, &by_id,
-                                 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    policies_by_name = create_hash("faultline policies by name", cache_memory,
+                                   sizeof(QueuePolicy::name), sizeof(QueuePolicy));
+    policies_by_id =
+        create_hash("faultline policies by id", cache_memory, sizeof(int32), sizeof(PolicyById));
     cache_valid = true;
 }
 
@@ -97,28 +89,20 @@ bool load_policy(Oid index, ScanKey key, QueuePolicy *policy) {
 
 // The existing name that takes the fewest edits, or null.  Only for the hint of an error.
 const char *nearest_queue_name(const char *wanted) {
-    Relation table = table_open(relation_ids().queues, AccessShareLock);
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
-    TupleTableSlot *slot = table_slot_create(table, nullptr);
     const char *nearest = nullptr;
     int distance_best = name_distance_max + 1;
-    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
-        if (!read_column(slot, queue_column::dropped_at).is_null)
-            continue;
-        char *name = TextDatumGetCString(read_column(slot, queue_column::name).value);
+    visit_all_rows(relation_ids().queues, [&](TupleTableSlot *row) {
+        if (!read_column(row, queue_column::dropped_at).is_null)
+            return true;
+        char *name = TextDatumGetCString(read_column(row, queue_column::name).value);
         int distance = varstr_levenshtein_less_equal(wanted, strlen(wanted), name, strlen(name), 1,
                                                      1, 1, distance_best - 1, true);
         if (distance < distance_best) {
             distance_best = distance;
             nearest = name;
         }
-    }
-    ExecDropSingleTupleTableSlot(slot);
-    table_endscan(scan);
-    UnregisterSnapshot(snapshot);
-    table_close(table, AccessShareLock);
+        return true;
+    });
     return nearest;
 }
 

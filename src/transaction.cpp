@@ -1,11 +1,11 @@
 // Owns the per-transaction memory of a backend: the leases it took, and whether it may be prepared.
 #include "transaction.hpp"
 
+#include "hash.hpp"
+
 namespace faultline {
 
 namespace {
-
-constexpr long claimed_tokens_initial = 64;
 
 HTAB *claimed_tokens = nullptr; // lives in TopTransactionContext
 bool prepare_forbidden = false;
@@ -46,14 +46,9 @@ void begin_verb(const char *signature) {
 void end_verb() { PopActiveSnapshot(); }
 
 void remember_claim(int64 lease_token) {
-    if (claimed_tokens == nullptr) {
-        HASHCTL control = {};
-        control.keysize = sizeof(int64);
-        control.entrysize = sizeof(int64);
-        control.hcxt = TopTransactionContext;
-        claimed_tokens = hash_create("faultline claims of this transaction", claimed_tokens_initial,
-                                     &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-    }
+    if (claimed_tokens == nullptr)
+        claimed_tokens = create_hash("faultline claims of this transaction", TopTransactionContext,
+                                     sizeof(int64), sizeof(int64));
     hash_search(claimed_tokens, &lease_token, HASH_ENTER, nullptr);
 }
 

@@ -33,6 +33,24 @@ void text_key(ScanKey key, AttrNumber index_column, const text *value);
 // The index of `table` whose first column is `column`; raises when a DBA dropped it.
 Oid index_on_column(Relation table, AttrNumber column);
 
+// Calls visit(TupleTableSlot *) for the rows of a small table, newest committed state (and the
+// transaction's own), until it returns false.
+template <typename Visit> void visit_all_rows(Oid table_oid, Visit visit) {
+    Relation table = table_open(table_oid, AccessShareLock);
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        if (!visit(slot))
+            break;
+    }
+    ExecDropSingleTupleTableSlot(slot);
+    table_endscan(scan);
+    UnregisterSnapshot(snapshot);
+    table_close(table, AccessShareLock);
+}
+
 // Calls visit(TupleTableSlot *) for every row of the job in all partitions of `parent`, until it
 // returns false.  Column 1 of the parent is the job's id.
 template <typename Visit>
