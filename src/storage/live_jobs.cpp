@@ -120,7 +120,8 @@ TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &leas
     writer.set(live_column::lease_owner, PointerGetDatum(lease.owner));
     TupleTableSlot *changed = writer.finish();
     verify_live_row(changed);
-    return update_row(live_jobs, &tid, changed, false);
+    // Waiting for a lock of our own does not wait.
+    return update_row(live_jobs, &tid, changed, locked_by_us(row));
 }
 
 void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue) {

@@ -91,6 +91,12 @@ Column read_durable(TupleTableSlot *slot, AttrNumber column) {
     return read;
 }
 
+bool locked_by_us(TupleTableSlot *row) {
+    bool is_null;
+    Datum locker = slot_getsysattr(row, MaxTransactionIdAttributeNumber, &is_null);
+    return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(locker));
+}
+
 void insert_row(Table &table, TupleTableSlot *row) {
     table_tuple_insert(table.relation, row, GetCurrentCommandId(true), 0, nullptr);
     if (table.result->ri_NumIndices > 0)

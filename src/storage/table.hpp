@@ -68,6 +68,10 @@ void copy_columns(RowWriter &writer, TupleTableSlot *from, const ColumnPair (&pa
     }
 }
 
+// True when this transaction holds the lock on a row version, as it does on one that it has locked
+// and then changed: the new version inherits the lock.
+bool locked_by_us(TupleTableSlot *row);
+
 void insert_row(Table &table, TupleTableSlot *row);
 
 // Changes the row version at `tid`.  With `wait` false, a version that another transaction has
