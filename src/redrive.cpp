@@ -112,7 +112,7 @@ int64 *jobs_to_redrive(FunctionCallInfo fcinfo, int *count) {
         return dead_letters_of(policy, jobs_max, count);
     }
     Elements ids = required_array(fcinfo, 0, "job_ids", INT8OID, false);
-    *count = Min(ids.count, jobs_max);
+    *count = ids.count; // bounded by the array; max_jobs is for whole queues
     return sorted_ids(ids);
 }
 

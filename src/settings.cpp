@@ -5,7 +5,7 @@ namespace faultline::settings {
 
 bool allow_virtual_clock = false;
 bool allow_same_transaction = false;
-int lock_timeout_milliseconds = 2000;
+int lock_timeout_milliseconds = 100;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
@@ -29,7 +29,8 @@ void define() {
         &allow_same_transaction, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "faultline.lock_timeout", "Longest time that maintenance waits for a lock.",
-        "What could not be locked in this time is left to the next pass.",
+        "Others wait behind it for as long; what could not be locked is "
+        "left to the next pass.",
         &lock_timeout_milliseconds, lock_timeout_milliseconds, lock_timeout_milliseconds_min,
         lock_timeout_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("faultline");

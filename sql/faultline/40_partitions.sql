@@ -7,15 +7,32 @@ CREATE FUNCTION faultline.day_partition_name(parent text, day date) RETURNS text
 $$;
 COMMENT ON FUNCTION faultline.day_partition_name(text, date) IS 'Internal: name of the partition of one UTC day.';
 
--- Makes the partition of one day, moving over what the default partition holds of that day.
+-- Waiting for an exclusive lock makes everybody else wait behind it, so maintenance does not even
+-- start to wait for a transaction that shows no sign of ending.
+CREATE FUNCTION faultline.held_for_long(relation regclass) RETURNS boolean
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (
+    SELECT FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'relation' AND l.granted AND l.relation = held_for_long.relation
+       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+       AND l.pid IS DISTINCT FROM pg_backend_pid()
+       AND (l.pid IS NULL OR a.xact_start < faultline.clock_now() - interval '1 s'))
+$$;
+COMMENT ON FUNCTION faultline.held_for_long(regclass) IS
+  'Internal: true when a prepared transaction, or one older than a second, holds a lock on the table.';
+
+-- Makes the partition of one day, moving over what the default partition holds of that day.  The
+-- bounds are written out as text, hence the fixed style of dates.
 CREATE FUNCTION faultline.create_day_partition(parent text, time_column text, day date) RETURNS boolean
-  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+  SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
 DECLARE
   partition text := faultline.day_partition_name(parent, day);
   day_start timestamptz := day::timestamp AT TIME ZONE 'UTC';
   day_end timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
 BEGIN
-  IF to_regclass(format('faultline.%I', partition)) IS NOT NULL THEN
+  IF to_regclass(format('faultline.%I', partition)) IS NOT NULL
+     OR faultline.held_for_long(format('faultline.%I', parent || '_default')::regclass) THEN
     RETURN false;
   END IF;
   EXECUTE format('CREATE TABLE faultline.%I (LIKE faultline.%I INCLUDING DEFAULTS INCLUDING STORAGE)',
@@ -32,7 +49,7 @@ BEGIN
   RETURN true;
 END $$;
 COMMENT ON FUNCTION faultline.create_day_partition(text, text, date) IS
-  'Internal: makes the partition of one UTC day unless it is there; returns whether it did.';
+  'Internal: makes the partition of one UTC day unless it is there, or its default partition is in use for long; returns whether it did.';
 
 CREATE FUNCTION faultline.partitions_missing(from_day date, days_ahead integer) RETURNS bigint
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -115,7 +132,7 @@ BEGIN
       EXECUTE format('SELECT EXISTS (SELECT FROM faultline.%I a JOIN faultline.live_jobs j USING (job_id))',
                      partition.name) INTO needed;
     END IF;
-    IF NOT needed THEN
+    IF NOT needed AND NOT faultline.held_for_long(format('faultline.%I', partition.parent)::regclass) THEN
       EXECUTE format('DROP TABLE faultline.%I', partition.name);
       dropped := dropped + 1;
     END IF;
@@ -133,15 +150,26 @@ DECLARE
   now_at timestamptz := faultline.clock_now();
   deleted bigint;
 BEGIN
+  IF to_regclass('faultline.finished_jobs_default') IS NULL THEN
+    RETURN 0;  -- no queue was ever created
+  END IF;
   WITH old AS (
     SELECT f.tableoid, f.ctid
       FROM faultline.queues q JOIN faultline.finished_jobs f USING (queue_id)
      WHERE f.finished_at < now_at - q.keep_finished
+       AND (q.keep_finished < faultline.keep_finished_longest()
+            OR f.tableoid = 'faultline.finished_jobs_default'::regclass)
      LIMIT max_rows
   )
   DELETE FROM faultline.finished_jobs f USING old
    WHERE f.tableoid = old.tableoid AND f.ctid = old.ctid;
   GET DIAGNOSTICS deleted = ROW_COUNT;
+  DELETE FROM faultline.ended_attempts_default a
+   WHERE a.ctid = ANY (ARRAY(
+     SELECT o.ctid FROM faultline.ended_attempts_default o
+      WHERE o.ended_at < now_at - faultline.keep_finished_longest()
+        AND NOT EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = o.job_id)
+      LIMIT max_rows));
   DELETE FROM faultline.queues q
    WHERE q.dropped_at < now_at - faultline.keep_finished_longest() - interval '1 day';
   RETURN deleted;

@@ -11,7 +11,7 @@ CREATE FUNCTION faultline.redrive(
 ) RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_redrive';
 COMMENT ON FUNCTION faultline.redrive(bigint[], text, integer, interval) IS
-  'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: 1 to 100000.';
+  'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: how many of a queue at most, 1 to 100000.';
 
 CREATE FUNCTION faultline.purge_dead_letters(queue text, older_than interval) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
