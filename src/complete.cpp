@@ -55,6 +55,9 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
     TupleTableSlot *row = live.by_id.slot;
     require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
+    // The snapshot may be older than the claim; locking raises 40001 then.
+    if (IsolationUsesXactSnapshot() && !holds_lease(row, completion.lease_token))
+        lock_live_job(live.table, row, LockWaitBlock);
     if (!holds_lease(row, completion.lease_token) || !remove_held_row(live, completion.lease_token))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
     verify_live_row(row);

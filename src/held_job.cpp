@@ -11,6 +11,9 @@ bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token) {
         return false;
     TupleTableSlot *row = live.by_id.slot;
     require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
+    // A stale caller neither waits for the job's holder nor holds it up.
+    if (!IsolationUsesXactSnapshot() && !holds_lease(row, lease_token))
+        return false;
     return lock_live_job(live.table, row, LockWaitBlock) == RowLock::locked &&
            holds_lease(row, lease_token);
 }

@@ -119,6 +119,26 @@ const char *nearest_queue_name(const char *wanted) {
                 : errhint("Create it first: SELECT faultline.create_queue('%s');", wanted));
 }
 
+// With the queue locked: raises 40001 when the transaction's snapshot misses a job of the queue.
+void require_jobs_visible(int32 queue_id) {
+    if (!IsolationUsesXactSnapshot())
+        return;
+    Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
+    Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+    Finder order = open_finder(live_jobs, relation_ids().live_jobs_order, newest, 1);
+    ScanKeyData key;
+    int32_key(&key, 1, queue_id);
+    start_search(order, &key);
+    while (next_row(order)) {
+        CHECK_FOR_INTERRUPTS();
+        if (!table_tuple_satisfies_snapshot(live_jobs, order.slot, GetActiveSnapshot()))
+            raise_serialization_failure();
+    }
+    close_finder(order);
+    UnregisterSnapshot(newest);
+    table_close(live_jobs, AccessShareLock);
+}
+
 } // namespace
 
 bool find_queue(const text *name, QueuePolicy *policy) {
@@ -161,6 +181,7 @@ QueuePolicy queue_of_job(int32 queue_id) {
     if (!load_policy(relation_ids().queues_pkey, &id_key, &policy))
         ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
                 errmsg("queue number %d of a job does not exist", queue_id),
+                errdetail("Queues of jobs are never removed, only marked as dropped."),
                 errhint("Run SELECT * FROM faultline.check_invariants()."));
     auto *entry =
         static_cast<PolicyById *>(hash_search(policies_by_id, &queue_id, HASH_ENTER, nullptr));
@@ -200,17 +221,18 @@ FAULTLINE_FUNCTION(faultline_policy_changed) {
 // drop_queue() holds this lock: it waits for transactions that have enqueued and keeps new ones
 // out until it ends.  Lock order: queue lock, job rows, key rows.
 FAULTLINE_FUNCTION(faultline_lock_queue) {
-    faultline::lock_queue_object(faultline::relation_ids().queues, PG_GETARG_INT32(0),
-                                 AccessExclusiveLock);
+    using namespace faultline;
+    lock_queue_object(relation_ids().queues, PG_GETARG_INT32(0), AccessExclusiveLock);
+    require_jobs_visible(PG_GETARG_INT32(0));
     PG_RETURN_VOID();
 }
 
 FAULTLINE_FUNCTION(faultline_require_queue_id) {
     PG_RETURN_INT32(
-        faultline::require_queue(faultline::required_text(fcinfo, 0, "queue")).queue_id);
+        faultline::require_queue(faultline::required_text(fcinfo, 0, "queue name")).queue_id);
 }
 
 FAULTLINE_FUNCTION(faultline_check_queue_name) {
-    faultline::check_queue_name(faultline::required_text(fcinfo, 0, "queue"));
+    faultline::check_queue_name(faultline::required_text(fcinfo, 0, "queue name"));
     PG_RETURN_VOID();
 }

@@ -69,7 +69,7 @@ core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
     case TM_WouldBlock:
         return core::Verdict::locked;
     default:
-        return core::Verdict::not_failed;
+        return trace_job(job_id, 0).known ? core::Verdict::not_failed : core::Verdict::unknown_job;
     }
     tid = row->tts_tid;
     make_live(redrive, row);

@@ -54,6 +54,19 @@ CREATE FUNCTION faultline.lock_queue(queue_id integer) RETURNS void
 COMMENT ON FUNCTION faultline.lock_queue(integer) IS
   'Internal: waits for transactions that have enqueued to the queue, and keeps new ones out until this one ends.';
 
+-- After an UPDATE that may have waited for drop_queue().
+CREATE FUNCTION faultline.require_same_queue(name text, kept boolean) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT kept THEN
+    PERFORM faultline.require_queue_id(name);
+    RAISE EXCEPTION 'queue "%" was dropped and created anew meanwhile', name
+      USING ERRCODE = '55006', DETAIL = 'Another session did so while this one waited.',
+            HINT = 'Look at the new queue, then try again.';
+  END IF;
+END $$;
+COMMENT ON FUNCTION faultline.require_same_queue(text, boolean) IS 'Internal: raises unless the queue that was looked up is still there.';
+
 CREATE FUNCTION faultline.create_queue(
   name text, max_attempts integer = 20, lease interval = '30 s', backoff_base interval = '1 s',
   backoff_factor double precision = 2, backoff_max interval = '1 h', backoff_jitter double precision = 0.2,
@@ -122,8 +135,9 @@ BEGIN
     keep_finished = coalesce(alter_queue.keep_finished, q.keep_finished),
     keep_keys = coalesce(alter_queue.keep_keys, q.keep_keys),
     description = coalesce(alter_queue.description, q.description)
-  WHERE q.queue_id = altered_id
+  WHERE q.queue_id = altered_id AND q.dropped_at IS NULL
   RETURNING q.* INTO changed;
+  PERFORM faultline.require_same_queue(alter_queue.name, FOUND);
   PERFORM faultline.check_policy(changed);
 END $$;
 COMMENT ON FUNCTION faultline.alter_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
@@ -136,7 +150,8 @@ DECLARE
 BEGIN
   PERFORM faultline.require_operator(paused_id);
   UPDATE faultline.queues q SET paused_at = coalesce(q.paused_at, faultline.clock_now())
-   WHERE q.queue_id = paused_id;
+   WHERE q.queue_id = paused_id AND q.dropped_at IS NULL;
+  PERFORM faultline.require_same_queue(pause_queue.name, FOUND);
 END $$;
 COMMENT ON FUNCTION faultline.pause_queue(text) IS
   'Pauses a queue: from each session''s next call on, claims return nothing; enqueue still accepts, and running jobs may end. Raises JQ005 for an unknown queue.';
@@ -148,7 +163,8 @@ DECLARE
 BEGIN
   PERFORM faultline.require_operator(resumed_id);
   UPDATE faultline.queues q SET paused_at = NULL
-   WHERE q.queue_id = resumed_id;
+   WHERE q.queue_id = resumed_id AND q.dropped_at IS NULL;
+  PERFORM faultline.require_same_queue(resume_queue.name, FOUND);
 END $$;
 COMMENT ON FUNCTION faultline.resume_queue(text) IS 'Ends the pause of a queue. Raises JQ005 for an unknown queue.';
 

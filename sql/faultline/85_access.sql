@@ -30,6 +30,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION faultline.check_level(text) IS 'Internal: raises 22023 for an unknown access level, 22004 for null.';
 
+CREATE FUNCTION faultline.check_role(role_name name) RETURNS void
+  LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF role_name IS NULL THEN
+    RAISE EXCEPTION 'role must be an existing role'
+      USING ERRCODE = '22004', DETAIL = 'It is null, or the role was dropped.', HINT = 'Pass the name of a role.';
+  END IF;
+END $$;
+COMMENT ON FUNCTION faultline.check_role(name) IS 'Internal: raises 22004 unless the role was found.';
+
 CREATE FUNCTION faultline.grant_access(role regrole, level text, queues text[] = NULL) RETURNS void
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -40,10 +50,7 @@ DECLARE
   monitor_dead_columns CONSTANT text := 'job_id, queue, kind, failed_at, reason, last_error, attempt, max_attempts, priority, generation, enqueued_at';
 BEGIN
   PERFORM faultline.check_level(level);
-  IF granted_role IS NULL THEN
-    RAISE EXCEPTION 'role must be an existing role'
-      USING ERRCODE = '22004', DETAIL = 'It is null, or the role was dropped.', HINT = 'Pass the name of a role.';
-  END IF;
+  PERFORM faultline.check_role(granted_role);
   FOREACH granted_queue IN ARRAY coalesce(queues, '{}') LOOP
     PERFORM faultline.require_queue_id(granted_queue);
   END LOOP;
@@ -77,6 +84,7 @@ DECLARE
   remaining_levels text[];
 BEGIN
   PERFORM faultline.check_level(level);
+  PERFORM faultline.check_role(granted_role);
   DELETE FROM faultline.queue_access a
    WHERE a.role_name = granted_role AND a.level = revoke_access.level
      AND (queues IS NULL OR a.queue = ANY (queues));

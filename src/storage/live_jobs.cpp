@@ -19,7 +19,8 @@ void check_transition(TupleTableSlot *row, core::JobState to) {
     ereport(ERROR, errcode_jq(core::sqlstate_illegal_transition),
             errmsg("a %s job cannot become %s", core::state_name(from).data(),
                    core::state_name(to).data()),
-            errdetail("This is job " INT64_FORMAT ".", read_int64(row, live_column::job_id)));
+            errdetail("This is job " INT64_FORMAT ".", read_int64(row, live_column::job_id)),
+            errhint("Nobody but the functions of the extension may write its tables."));
 }
 
 void store_change(Table &live_jobs, TupleTableSlot *row, TupleTableSlot *changed) {

@@ -128,6 +128,7 @@ TM_Result delete_row(Table &table, ItemPointer tid) {
 void raise_serialization_failure() {
     ereport(ERROR, errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
             errmsg("could not serialize access due to concurrent update"),
+            errdetail("The row has changed since the transaction's snapshot was taken."),
             errhint("Run the transaction again, or use READ COMMITTED for calls to Faultline."));
 }
 
