@@ -87,7 +87,7 @@ endif
 clean-build:
 	@find build -name cluster.conf 2>/dev/null | while read -r file; do \
 	    scripts/cluster stop "$${file%/*}"; done
-	rm -rf build
+	rm -rf build $(OBJS) $(OBJS:.o=.d) $(OBJS:.o=.bc) $(EXTENSION).so
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
@@ -125,7 +125,8 @@ bench: setup ## measure against other queues; ARGS="--help" for options
 drain: setup ## a million jobs, eight workers, five of them killed
 	@lab/drills/drain $(ARGS)
 
-docs: setup ## check the links in the documentation
+docs: setup ## write docs/reference.md from the catalogs; check the links between the pages
+	@scripts/generate-reference
 	@scripts/lint links
 
 pgroot: setup ## make build/pgroot, the private server with the extension
