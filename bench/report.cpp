@@ -1,0 +1,152 @@
+// Implements the report. Ratios are taken inside a round, where both peers met the same machine,
+// and only then their median: two medians of a noisy machine need not belong together.
+#include "report.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fstream>
+#include <functional>
+#include <stdexcept>
+#include <sys/utsname.h>
+#include <thread>
+
+namespace faultline::bench {
+
+namespace {
+
+using client::Connection;
+using client::Result;
+
+constexpr std::size_t textbook_index = 0;
+constexpr std::size_t faultline_index = 1;
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const std::size_t middle = values.size() / 2;
+    return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double median_of(const std::vector<Measurement> &rounds, double Measurement::*figure) {
+    std::vector<double> values;
+    for (const Measurement &round : rounds)
+        values.push_back(round.*figure);
+    return median(std::move(values));
+}
+
+std::vector<double> ratios(const ScenarioResult &result) {
+    std::vector<double> values;
+    for (std::size_t round = 0; round < result.rounds[textbook_index].size(); ++round)
+        values.push_back(result.rounds[faultline_index][round].jobs_per_second /
+                         result.rounds[textbook_index][round].jobs_per_second);
+    return values;
+}
+
+// 12345 as "12,345".
+std::string grouped(double value) {
+    std::string digits = fmt::format("{:.0f}", value);
+    for (auto place = static_cast<int>(digits.size()) - 3; place > 0; place -= 3)
+        digits.insert(static_cast<std::size_t>(place), 1, ',');
+    return digits;
+}
+
+std::string cpu_model() {
+    std::ifstream cpuinfo("/proc/cpuinfo");
+    for (std::string line; std::getline(cpuinfo, line);)
+        if (line.starts_with("model name"))
+            return line.substr(std::min(line.size(), line.find(':') + 2));
+    return "unknown processor";
+}
+
+std::string load_average() {
+    std::ifstream loadavg("/proc/loadavg");
+    std::string load = "unknown";
+    loadavg >> load;
+    return load;
+}
+
+std::string settings(Connection &admin) {
+    constexpr std::size_t settings_per_line = 5;
+    std::string text;
+    std::size_t count = 0;
+    for (const char *name :
+         {"fsync", "synchronous_commit", "full_page_writes", "autovacuum", "data_checksums",
+          "shared_buffers", "max_wal_size", "checkpoint_timeout", "shared_preload_libraries"}) {
+        const Result result = admin.execute(fmt::format("SHOW {}", name));
+        const std::string_view value = result.text(0, 0);
+        const bool starts_line = count++ % settings_per_line == 0;
+        text += fmt::format("{}{}={}",
+                            !starts_line   ? " "
+                            : text.empty() ? ""
+                                           : "\n          ",
+                            name, value.empty() ? "(none)" : value);
+    }
+    return text;
+}
+
+std::string result_line(const ScenarioResult &result) {
+    const std::vector<double> ratio = ratios(result);
+    const auto [lowest, highest] = std::minmax_element(ratio.begin(), ratio.end());
+    const auto &[old_rounds, new_rounds] = result.rounds;
+    return fmt::format(
+        "{:>5} {:>7} {:>9} {:>9} {:>6.2f} {:>13} {:>7.0f} {:>7.0f} {:>6.1f} {:>6.1f} {:>6.2f} "
+        "{:>6.2f}\n",
+        result.scenario.batch, result.scenario.clients,
+        grouped(median_of(old_rounds, &Measurement::jobs_per_second)),
+        grouped(median_of(new_rounds, &Measurement::jobs_per_second)), median(ratio),
+        fmt::format("({:.2f}..{:.2f})", *lowest, *highest),
+        median_of(old_rounds, &Measurement::wal_bytes_per_job),
+        median_of(new_rounds, &Measurement::wal_bytes_per_job),
+        median_of(old_rounds, &Measurement::hot_updates_percent),
+        median_of(new_rounds, &Measurement::hot_updates_percent),
+        median_of(old_rounds, &Measurement::dead_rows_per_job),
+        median_of(new_rounds, &Measurement::dead_rows_per_job));
+}
+
+} // namespace
+
+void check_durable(client::Connection &admin) {
+    for (const char *name : {"fsync", "synchronous_commit", "full_page_writes", "autovacuum"})
+        if (admin.execute(fmt::format("SHOW {}", name)).text(0, 0) != "on")
+            throw std::runtime_error(
+                fmt::format("refusing to measure: {} must be on in the server's settings", name));
+}
+
+std::string describe_run(client::Connection &admin, const std::string &command_line,
+                         const std::string &revision) {
+    utsname system{};
+    if (uname(&system) != 0)
+        throw std::runtime_error("could not read the kernel's version");
+    std::string text;
+    text += fmt::format("date      {:%Y-%m-%d %H:%M} UTC, revision {}\n",
+                        fmt::gmtime(std::chrono::system_clock::now()), revision);
+    text += fmt::format("machine   {} cores, {}, {} {}, load {} before the start\n",
+                        std::thread::hardware_concurrency(), cpu_model(), system.sysname,
+                        system.release, load_average());
+    text +=
+        fmt::format("server    PostgreSQL {}\n", admin.execute("SHOW server_version").text(0, 0));
+    text += fmt::format("settings  {}\n", settings(admin));
+    text += fmt::format("payload   {} bytes of JSON\n", std::char_traits<char>::length(payload));
+    text += fmt::format("command   {}\n", command_line);
+    return text;
+}
+
+std::string describe_results(const std::vector<ScenarioResult> &results, double run_seconds,
+                             int rounds) {
+    std::string text = fmt::format(
+        "Lifecycle: enqueue, claim and complete, three transactions; {} rounds of {:g} s, medians\n"
+        "T = textbook SKIP LOCKED queue, F = Faultline; ratio = F / T inside a round\n\n",
+        rounds, run_seconds);
+    text += fmt::format("{:>13} {:>19} {:>20} {:>15} {:>13} {:>13}\n", "", "jobs/s", "F / T",
+                        "WAL bytes/job", "HOT updates %", "dead rows/job");
+    text += fmt::format(
+        "{:>5} {:>7} {:>9} {:>9} {:>6} {:>13} {:>7} {:>7} {:>6} {:>6} {:>6} {:>6}\n", "batch",
+        "clients", "T", "F", "ratio", "(low..high)", "T", "F", "T", "F", "T", "F");
+    for (const ScenarioResult &result : results)
+        text += result_line(result);
+    return text;
+}
+
+} // namespace faultline::bench
