@@ -1,0 +1,103 @@
+// Owns the SQL functions as C++ methods: one method per verb, functions only, never tables.
+// Every call may throw Error.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/verdict.hpp"
+#include "faultline/connection.hpp"
+#include "faultline/job.hpp"
+
+namespace faultline::client {
+
+using core::Verdict;
+
+// The server's word as Verdict; an unknown word is an Error.
+Verdict verdict_from(std::string_view text);
+
+// A job and the proof that this worker holds it.
+struct Lease {
+    std::int64_t job_id = 0;
+    std::int64_t lease_token = 0;
+};
+
+struct VerdictRow {
+    std::int64_t job_id = 0;
+    Verdict verdict = Verdict::unknown_job;
+};
+
+struct EnqueueOptions {
+    std::optional<std::string> kind;
+    std::optional<Milliseconds> delay;
+    int priority = 0; // a lower number runs first
+    std::optional<int> max_attempts;
+    std::optional<std::string> headers; // JSON text
+};
+
+// Absent fields take the server's defaults.
+struct QueueSettings {
+    std::optional<int> max_attempts;
+    std::optional<Milliseconds> lease;
+    std::optional<Milliseconds> backoff_base;
+    std::optional<Milliseconds> backoff_max;
+    std::optional<std::string> description;
+};
+
+struct InvariantViolation {
+    std::string invariant;
+    std::string subject;
+    std::string detail;
+};
+
+struct StatusItem {
+    std::string item;
+    std::string state;
+    std::string detail;
+    std::string hint;
+};
+
+class Api {
+  public:
+    explicit Api(Connection &connection) : connection_(connection) {}
+
+    void create_queue(const std::string &queue, const QueueSettings &settings = {});
+
+    std::int64_t enqueue(const std::string &queue, const std::string &payload,
+                         const std::optional<std::string> &idempotency_key = std::nullopt,
+                         const EnqueueOptions &options = {});
+    // Ids in the order of the payloads; idempotency_keys is empty or as long as payloads.
+    std::vector<std::int64_t>
+    enqueue_many(const std::string &queue, const std::vector<std::optional<std::string>> &payloads,
+                 const std::vector<std::optional<std::string>> &idempotency_keys = {},
+                 const EnqueueOptions &options = {});
+
+    std::vector<Job> claim(const std::string &queue, const std::string &worker, int max_jobs,
+                           std::optional<Milliseconds> lease = std::nullopt);
+    // succeeded | already_succeeded
+    Verdict complete(Lease lease, const std::optional<std::string> &result = std::nullopt);
+    std::vector<VerdictRow> complete_many(const std::vector<Lease> &leases);
+    // retrying | failed | cancelled
+    Verdict fail(Lease lease, const std::string &error,
+                 std::optional<Milliseconds> retry_in = std::nullopt, bool discard = false);
+    void release(Lease lease, std::optional<Milliseconds> delay = std::nullopt);
+    // extended | cancel_requested | stale_lease | unknown_job
+    std::vector<VerdictRow> extend_many(const std::vector<Lease> &leases,
+                                        std::optional<Milliseconds> lease = std::nullopt);
+
+    std::vector<VerdictRow> cancel(const std::vector<std::int64_t> &job_ids,
+                                   const std::optional<std::string> &reason = std::nullopt);
+    // Either these jobs or, without ids, the oldest dead letters of the queue.
+    std::vector<VerdictRow> redrive(const std::vector<std::int64_t> &job_ids,
+                                    const std::optional<std::string> &queue, int max_jobs);
+    std::vector<StatusItem> status();
+    std::vector<InvariantViolation> check_invariants();
+
+  private:
+    Connection &connection_;
+};
+
+} // namespace faultline::client

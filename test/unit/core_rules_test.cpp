@@ -1,0 +1,66 @@
+// The state machine, the fence, and what follows an attempt without success.
+#include <cstdint>
+#include <limits>
+
+#include <catch2/catch.hpp>
+
+#include "core/fence.hpp"
+#include "core/job_state.hpp"
+#include "core/settle.hpp"
+
+using namespace faultline::core;
+
+TEST_CASE("a job moves only along the arrows of its state machine", "[core][rules]") {
+    const auto allowed_from = [](JobState from) {
+        int count = 0;
+        for (const JobState to : job_states) {
+            count += transition_allowed(from, to) ? 1 : 0;
+        }
+        return count;
+    };
+    CHECK(transition_allowed(JobState::queued, JobState::running));
+    CHECK(transition_allowed(JobState::queued, JobState::cancelled));
+    CHECK(allowed_from(JobState::queued) == 2);
+    CHECK_FALSE(transition_allowed(JobState::running, JobState::running));
+    CHECK(allowed_from(JobState::running) == 4);
+    CHECK(transition_allowed(JobState::failed, JobState::queued));
+    CHECK(allowed_from(JobState::failed) == 1);
+    CHECK(allowed_from(JobState::succeeded) == 0);
+    CHECK(allowed_from(JobState::cancelled) == 0);
+}
+
+TEST_CASE("only the running job's own token passes the fence", "[core][rules]") {
+    CHECK(lease_is_current(JobState::running, true, 7, 7));
+    CHECK_FALSE(lease_is_current(JobState::running, true, 7, 8));
+    CHECK_FALSE(lease_is_current(JobState::running, false, 0, 0));
+    for (const JobState state : job_states) {
+        if (state != JobState::running) {
+            CHECK_FALSE(lease_is_current(state, true, 7, 7));
+        }
+    }
+}
+
+TEST_CASE("a token is positive whatever the random bits", "[core][rules]") {
+    CHECK(token_from_random(0) == 1);
+    CHECK(token_from_random(1) == 1);
+    CHECK(token_from_random(2) == 1);
+    CHECK(token_from_random(std::numeric_limits<std::uint64_t>::max()) ==
+          std::numeric_limits<std::int64_t>::max());
+}
+
+TEST_CASE("the attempt numbered max_attempts is the last one", "[core][rules]") {
+    const bool cancel_requested = false;
+    const bool discard = false;
+    CHECK(next_step({cancel_requested, discard, 2, 3}) == NextStep::retry);
+    CHECK(next_step({cancel_requested, discard, 3, 3}) == NextStep::dead_letter);
+    CHECK(next_step({cancel_requested, discard, 4, 3}) == NextStep::dead_letter);
+    CHECK(failure_reason({cancel_requested, discard, 3, 3}) == FailureReason::attempts_exhausted);
+}
+
+TEST_CASE("discard ends a job early, and a cancel request comes before all", "[core][rules]") {
+    CHECK(next_step({false, true, 1, 3}) == NextStep::dead_letter);
+    CHECK(failure_reason({false, true, 1, 3}) == FailureReason::discarded);
+    CHECK(next_step({true, true, 1, 3}) == NextStep::cancel);
+    CHECK(next_step({true, false, 3, 3}) == NextStep::cancel);
+    CHECK(next_step({true, false, 1, 3}) == NextStep::cancel);
+}
