@@ -37,7 +37,8 @@ build_with_cmake() {
     local log=$build/cmake.log
     (
         flock 9
-        cmake -S "$root" -B "$build/cmake" -DFAULTLINE_WARNINGS_AS_ERRORS="${ERROR_ON_WARNING:-0}" &&
+        cmake -S "$root" -B "$build/cmake" \
+            -DFAULTLINE_WARNINGS_AS_ERRORS="${ERROR_ON_WARNING:-0}" &&
             cmake --build "$build/cmake" --parallel "$(nproc)" --target "$@"
     ) >"$log" 2>&1 9>"$build/cmake.lock" || {
         grep -A 5 -E 'error|Error' "$log" >&2 || tail -n 20 "$log" >&2
