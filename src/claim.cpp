@@ -76,15 +76,26 @@ void add_claimed_job(Claim &claim, const QueuePolicy &policy, Datum queue_name, 
     add_result_row(claim.result, values, nulls, static_cast<int>(sizeof(nulls)));
 }
 
+bool is_ready(TupleTableSlot *row, TimestampTz now) {
+    return live_state(row) == core::JobState::queued &&
+           read_int64(row, live_column::next_run_at) <= now;
+}
+
 // False when another transaction holds or has changed the row.
 bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table &live_jobs,
                TupleTableSlot *row) {
+    bool row_is_locked = false;
+    if (may_be_locked_by_us(row)) {
+        row_is_locked = lock_live_job(live_jobs, row, LockWaitSkip) == RowLock::locked;
+        if (!row_is_locked || !is_ready(row, claim.now))
+            return false;
+    }
     int64 lease_length = claim.lease_given ? claim.lease_microseconds : policy.lease_microseconds;
     Lease lease = {.token = draw_token(claim),
                    .claimed_at = claim.now,
                    .expires_at = add_microseconds(claim.now, lease_length),
                    .owner = claim.worker};
-    switch (start_running(live_jobs, row, lease)) {
+    switch (start_running(live_jobs, row, lease, row_is_locked)) {
     case TM_Ok:
         remember_claim(lease.token);
         add_claimed_job(claim, policy, queue_name, row, lease);

@@ -28,14 +28,13 @@ bool names_this_database(TupleTableSlot *row) {
 }
 
 bool look_up_adopted() {
-    bool any = false;
-    bool ours = false;
+    // One foreign row is enough: a dump restored over jobs of this database mixes both.
+    bool foreign = false;
     visit_all_rows(relation_ids().instance, [&](TupleTableSlot *row) {
-        any = true;
-        ours = names_this_database(row);
-        return !ours;
+        foreign = !names_this_database(row);
+        return !foreign;
     });
-    return ours || !any;
+    return !foreign;
 }
 
 } // namespace

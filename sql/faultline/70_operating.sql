@@ -140,10 +140,9 @@ BEGIN
   RETURN NEXT;
 
   item := 'instance';
-  IF EXISTS (SELECT FROM faultline.instance)
-     AND NOT EXISTS (SELECT FROM faultline.instance i, pg_control_system() c, pg_database d
-                      WHERE d.datname = current_database()
-                        AND i.system_identifier = c.system_identifier AND i.database_id = d.oid) THEN
+  IF EXISTS (SELECT FROM faultline.instance i, pg_control_system() c, pg_database d
+              WHERE d.datname = current_database()
+                AND (i.system_identifier, i.database_id) <> (c.system_identifier, d.oid)) THEN
     state := 'warning';
     detail := 'these jobs come from another instance; claims are refused';
     hint := 'SELECT faultline.adopt(); -- if they are to run here';

@@ -109,7 +109,8 @@ void verify_live_row(TupleTableSlot *row) {
         raise_corrupt_row(job_id, "Attempts lie within 0 and max_attempts (INV_010).");
 }
 
-TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &lease) {
+TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &lease,
+                        bool row_is_locked) {
     check_transition(row, core::JobState::running);
     ItemPointerData tid = row->tts_tid;
     RowWriter writer(live_jobs.write_slot, row);
@@ -121,8 +122,7 @@ TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &leas
     writer.set(live_column::lease_owner, PointerGetDatum(lease.owner));
     TupleTableSlot *changed = writer.finish();
     verify_live_row(changed);
-    // Waiting for a lock of our own does not wait.
-    return update_row(live_jobs, &tid, changed, locked_by_us(row));
+    return update_row(live_jobs, &tid, changed, row_is_locked);
 }
 
 void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue) {

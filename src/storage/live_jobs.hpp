@@ -47,8 +47,10 @@ struct Lease {
     TimestampTz expires_at;
     const text *owner;
 };
-// queued -> running.  Not waiting: TM_BeingModified when another transaction holds the row.
-TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &lease);
+// queued -> running.  Unless the row is locked by this transaction already, it does not wait:
+// TM_BeingModified when another transaction holds the row.
+TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &lease,
+                        bool row_is_locked);
 
 struct Requeue {
     TimestampTz next_run_at;

@@ -91,10 +91,13 @@ Column read_durable(TupleTableSlot *slot, AttrNumber column) {
     return read;
 }
 
-bool locked_by_us(TupleTableSlot *row) {
-    bool is_null;
-    Datum locker = slot_getsysattr(row, MaxTransactionIdAttributeNumber, &is_null);
-    return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(locker));
+bool may_be_locked_by_us(TupleTableSlot *row) {
+    bool should_free;
+    HeapTupleHeader header = ExecFetchSlotHeapTuple(row, false, &should_free)->t_data;
+    if (header->t_infomask & HEAP_XMAX_INVALID)
+        return false;
+    return (header->t_infomask & HEAP_XMAX_IS_MULTI) ||
+           TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(header));
 }
 
 void insert_row(Table &table, TupleTableSlot *row) {

@@ -68,9 +68,10 @@ void copy_columns(RowWriter &writer, TupleTableSlot *from, const ColumnPair (&pa
     }
 }
 
-// True when this transaction holds the lock on a row version, as it does on one that it has locked
-// and then changed: the new version inherits the lock.
-bool locked_by_us(TupleTableSlot *row);
+// False when a lock on the row version, if there is one, is surely another transaction's.  A
+// version that this transaction made of a row it had locked inherits the lock; with subtransactions
+// the lockers are a multixact, of which this does not ask the members.
+bool may_be_locked_by_us(TupleTableSlot *row);
 
 void insert_row(Table &table, TupleTableSlot *row);
 
