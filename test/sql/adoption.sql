@@ -42,6 +42,15 @@ SELECT * FROM faultline.claim('copied', 'w');
 SELECT faultline.adopt();
 SELECT count(*) FROM faultline.claim('copied', 'w');
 
+-- As after a dump restored over jobs of this very database: both rows are there.
+INSERT INTO faultline.instance
+  SELECT system_identifier + 1, database_id, adopted_at FROM faultline.instance;
+SELECT * FROM faultline.claim('copied', 'w');
+:sqlstate
+SELECT state FROM faultline.status() WHERE item = 'instance';
+SELECT faultline.adopt();
+SELECT count(*) FROM faultline.instance;
+
 SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
 SELECT faultline.set_clock(NULL) \gset
 SELECT * FROM faultline.check_invariants();
