@@ -12,11 +12,12 @@ COMMENT ON FUNCTION faultline.day_partition_name(text, date) IS 'Internal: name 
 CREATE FUNCTION faultline.held_for_long(relation regclass) RETURNS boolean
   LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
   SELECT EXISTS (
-    SELECT FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    SELECT FROM pg_stat_activity me, pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = held_for_long.relation
        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND l.pid IS DISTINCT FROM pg_backend_pid()
-       AND (l.pid IS NULL OR a.xact_start < faultline.clock_now() - interval '1 s'))
+       AND me.pid = pg_backend_pid() AND l.pid IS DISTINCT FROM me.pid
+       -- Both in real time, whatever the virtual clock says.
+       AND (l.pid IS NULL OR a.xact_start < me.query_start - interval '1 s'))
 $$;
 COMMENT ON FUNCTION faultline.held_for_long(regclass) IS
   'Internal: true when a prepared transaction, or one older than a second, holds a lock on the table.';
