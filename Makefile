@@ -109,9 +109,13 @@ test-pgtap: setup ## test/pgtap: signatures, privileges, invariants
 test-tap: setup ## test/t: crashes, restarts, dumps, on clusters of their own
 test-readme: setup ## the README's commands do what it says
 test-valgrind: setup ## the unit tests under valgrind memcheck
-test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind: test-%:
+test-demo: setup ## the demo, every figure of it checked
+test-drill: setup ## the drill of `make drain` with 50,000 jobs
+test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
+    test-drill: test-%:
 	@scripts/test $*
-.PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind
+.PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind \
+        test-demo test-drill
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
