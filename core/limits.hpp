@@ -16,6 +16,10 @@ inline constexpr int reason_bytes_max = 1024;
 // Longer error texts are cut: a worker must never fail because its failure is long.
 inline constexpr int error_bytes_max = 16 * 1024;
 
+// A dead letter must always be written, and jsonb ends at 256 MB.  So the errors of one generation
+// share this much of the history, and what earlier generations left is dropped when it is larger.
+inline constexpr int history_bytes_max = 64 * 1024 * 1024;
+
 inline constexpr int priority_min = -32768;
 inline constexpr int priority_max = 32767;
 inline constexpr int max_attempts_min = 1;

@@ -93,9 +93,9 @@ void refresh_answers() {
 
 } // namespace
 
-bool has_access(const QueuePolicy &policy, AccessLevel level, Oid user) {
+bool has_access(const QueuePolicy &policy, AccessLevel level) {
     refresh_answers();
-    AnswerKey key = {user, policy.queue_id, static_cast<int32>(level)};
+    AnswerKey key = {GetUserId(), policy.queue_id, static_cast<int32>(level)};
     auto *cached = static_cast<Answer *>(hash_search(answers, &key, HASH_FIND, nullptr));
     if (cached != nullptr)
         return cached->allowed;
@@ -121,8 +121,8 @@ bool payload_visible(const QueuePolicy &policy) {
     return false;
 }
 
-[[noreturn]] void raise_no_access(const QueuePolicy &policy, AccessLevel level, Oid user_oid) {
-    const char *user = GetUserNameFromId(user_oid, false);
+[[noreturn]] void raise_no_access(const QueuePolicy &policy, AccessLevel level) {
+    const char *user = GetUserNameFromId(GetUserId(), false);
     const char *role = quote_literal_cstr(quote_identifier(user));
     if (policy.name[0] == '\0')
         ereport(
@@ -143,7 +143,7 @@ bool payload_visible(const QueuePolicy &policy) {
 
 void require_access(const QueuePolicy &policy, AccessLevel level) {
     if (!has_access(policy, level))
-        raise_no_access(policy, level, GetUserId());
+        raise_no_access(policy, level);
 }
 
 void register_access_callbacks() {
@@ -154,31 +154,19 @@ void register_access_callbacks() {
 
 } // namespace faultline
 
-// Filter of the views: true when the current user may see jobs of the queue.
+// Filter of the views: true when the current user may see jobs of the queue.  False, too, when its
+// row is gone: a reader's snapshot may be older than that.
 FAULTLINE_FUNCTION(faultline_queue_visible) {
-    if (PG_ARGISNULL(0))
-        PG_RETURN_BOOL(false);
-    faultline::QueuePolicy policy = faultline::queue_of_job(PG_GETARG_INT32(0));
-    PG_RETURN_BOOL(faultline::payload_visible(policy) ||
-                   faultline::has_access(policy, faultline::AccessLevel::monitor));
+    using namespace faultline;
+    QueuePolicy policy;
+    PG_RETURN_BOOL(!PG_ARGISNULL(0) && find_queue_by_id(PG_GETARG_INT32(0), &policy) &&
+                   (payload_visible(policy) || has_access(policy, AccessLevel::monitor)));
 }
 
 // True when the current user may read what the jobs of the queue carry.
 FAULTLINE_FUNCTION(faultline_payload_visible) {
-    if (PG_ARGISNULL(0))
-        PG_RETURN_BOOL(false);
-    PG_RETURN_BOOL(faultline::payload_visible(faultline::queue_of_job(PG_GETARG_INT32(0))));
-}
-
-// For the SECURITY DEFINER functions of operators, where the current user is already their owner:
-// asks about the user who called them.  A null queue stands for every queue.
-FAULTLINE_FUNCTION(faultline_require_operator) {
     using namespace faultline;
-    PreventCommandIfReadOnly("an operator function of Faultline");
-    QueuePolicy policy = {};
-    if (!PG_ARGISNULL(0))
-        policy = queue_of_job(PG_GETARG_INT32(0));
-    if (!has_access(policy, AccessLevel::operate, GetOuterUserId()))
-        raise_no_access(policy, AccessLevel::operate, GetOuterUserId());
-    PG_RETURN_VOID();
+    QueuePolicy policy;
+    PG_RETURN_BOOL(!PG_ARGISNULL(0) && find_queue_by_id(PG_GETARG_INT32(0), &policy) &&
+                   payload_visible(policy));
 }

@@ -5,11 +5,9 @@
 
 namespace faultline {
 
-// True when the user owns the extension or was granted the level on the queue.
-bool has_access(const QueuePolicy &policy, AccessLevel level, Oid user);
-inline bool has_access(const QueuePolicy &policy, AccessLevel level) {
-    return has_access(policy, level, GetUserId());
-}
+// True when the current user owns the extension or was granted the level on the queue.  A policy
+// without a name stands for all queues, those to come included.
+bool has_access(const QueuePolicy &policy, AccessLevel level);
 
 void register_access_callbacks();
 

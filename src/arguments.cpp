@@ -123,8 +123,10 @@ TimestampTz run_time(FunctionCallInfo fcinfo, int run_at_index, int delay_index,
                 errdetail("Both say when the job may run."), errhint("Leave one of them out."));
     if (!PG_ARGISNULL(run_at_index)) {
         TimestampTz run_at = PG_GETARG_TIMESTAMPTZ(run_at_index);
+        int64 ahead;
         if (TIMESTAMP_NOT_FINITE(run_at) ||
-            (run_at > now && run_at - now > core::delay_microseconds_max))
+            (run_at > now &&
+             (pg_sub_s64_overflow(run_at, now, &ahead) || ahead > core::delay_microseconds_max)))
             ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("run_at is out of range"),
                     errdetail("run_at is %s.", timestamptz_to_str(run_at)),

@@ -41,12 +41,16 @@ FAULTLINE_FUNCTION(faultline_cancel) {
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
     ReturnSetInfo *result = start_result(fcinfo);
+    MemoryContext row_memory = create_row_memory();
     for (int i = 0; i < ids.count; i++) {
         CHECK_FOR_INTERRUPTS();
         if (i > 0 && sorted[i] == sorted[i - 1])
             continue;
-        add_verdict_row(result, sorted[i], cancel_job(live, archive, sorted[i], reason));
+        core::Verdict verdict =
+            in_row_memory(row_memory, [&] { return cancel_job(live, archive, sorted[i], reason); });
+        add_verdict_row(result, sorted[i], verdict);
     }
+    MemoryContextDelete(row_memory);
     close_live_jobs(live);
     close_archive(archive);
     end_verb();

@@ -9,6 +9,7 @@
 #include "expire.hpp"
 #include "instance.hpp"
 #include "result.hpp"
+#include "row_memory.hpp"
 #include "storage/columns.hpp"
 #include "storage/live_jobs.hpp"
 #include "storage/relations.hpp"
@@ -121,8 +122,7 @@ void note_expired_lease(Claim &claim, TupleTableSlot *row) {
 // priority, and the walk jumps to the next one, whatever number of scheduled jobs lies between.
 void walk_ready_rows(Claim &claim, const QueuePolicy &policy, Table &live_jobs, Finder &order) {
     Datum queue_name = CStringGetTextDatum(policy.name);
-    MemoryContext row_memory = AllocSetContextCreate(CurrentMemoryContext, "faultline claimed row",
-                                                     ALLOCSET_DEFAULT_SIZES);
+    MemoryContext row_memory = create_row_memory();
     ScanKeyData keys[ready_scan_keys];
     int32_key(&keys[0], 1, policy.queue_id);
     ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT2GE,
@@ -141,10 +141,8 @@ void walk_ready_rows(Claim &claim, const QueuePolicy &policy, Table &live_jobs, 
             note_expired_lease(claim, row);
             continue;
         }
-        MemoryContext caller = MemoryContextSwitchTo(row_memory);
-        claim_row(claim, policy, queue_name, live_jobs, row);
-        MemoryContextSwitchTo(caller);
-        MemoryContextReset(row_memory);
+        in_row_memory(row_memory,
+                      [&] { return claim_row(claim, policy, queue_name, live_jobs, row); });
     }
     MemoryContextDelete(row_memory);
 }

@@ -38,13 +38,13 @@ inline List *insert_index_entries(ResultRelInfo *result, TupleTableSlot *slot, E
 }
 
 inline bool no_index_conflict(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
-                              ItemPointer conflict, List *arbiters) {
+                              ItemPointer conflict) {
 #if PG_VERSION_NUM >= 180000
     ItemPointerData self;
     ItemPointerSetInvalid(&self);
-    return ExecCheckIndexConstraints(result, slot, estate, conflict, &self, arbiters);
+    return ExecCheckIndexConstraints(result, slot, estate, conflict, &self, NIL);
 #else
-    return ExecCheckIndexConstraints(result, slot, estate, conflict, arbiters);
+    return ExecCheckIndexConstraints(result, slot, estate, conflict, NIL);
 #endif
 }
 

@@ -3,6 +3,7 @@
 #include "arguments.hpp"
 #include "clock.hpp"
 #include "result.hpp"
+#include "row_memory.hpp"
 #include "storage/columns.hpp"
 #include "storage/keys.hpp"
 #include "storage/live_jobs.hpp"
@@ -159,18 +160,16 @@ void claim_keys(const Request &request, const Elements &payloads, const Elements
         return;
     qsort(keyed, count, sizeof(KeyedJob), compare_keyed_jobs);
     Table table = open_keys();
-    MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "faultline keys of a call",
-                                                 ALLOCSET_DEFAULT_SIZES);
+    MemoryContext row_memory = create_row_memory();
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         int position = keyed[i].input_index;
-        MemoryContext caller = MemoryContextSwitchTo(memory);
-        job_ids[position] = claim_key(
-            table, key_use(request, keyed[i].key, payloads.values[position], job_ids[position]));
-        MemoryContextSwitchTo(caller);
-        MemoryContextReset(memory);
+        job_ids[position] = in_row_memory(row_memory, [&] {
+            return claim_key(table, key_use(request, keyed[i].key, payloads.values[position],
+                                            job_ids[position]));
+        });
     }
-    MemoryContextDelete(memory);
+    MemoryContextDelete(row_memory);
     close_table(table);
 }
 
@@ -186,7 +185,7 @@ void insert_jobs(const Request &request, const Elements &payloads, const Element
         const text *key =
             keys.values == nullptr || keys.nulls[i] ? nullptr : DatumGetTextPP(keys.values[i]);
         write_job(batch_slot(batch), request, job_ids[i], payloads.values[i], key);
-        add_to_batch(batch, VARSIZE_ANY(DatumGetPointer(payloads.values[i])));
+        add_to_batch(batch);
     }
     flush_batch(batch);
     close_table(live_jobs);

@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "row_memory.hpp"
 #include "settle.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
@@ -43,12 +44,14 @@ int64 expire_rows(const int64 *job_ids, int count) {
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
     const text *error = cstring_to_text("lease expired");
+    MemoryContext row_memory = create_row_memory();
     int64 expired = 0;
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (expire_job(live, archive, error, job_ids[i]))
+        if (in_row_memory(row_memory, [&] { return expire_job(live, archive, error, job_ids[i]); }))
             expired++;
     }
+    MemoryContextDelete(row_memory);
     close_live_jobs(live);
     close_archive(archive);
     end_verb();

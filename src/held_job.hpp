@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "row_memory.hpp"
 #include "settle.hpp"
 #include "storage/trace.hpp"
 
@@ -32,12 +33,16 @@ bool repeats_previous(const ManyJobs &jobs, int position);
 // Fills in the verdicts: act(item) for each job, and for a repeated item what repeat(verdict)
 // makes of the first one's.
 template <typename Act, typename Repeat> void act_on_each(ManyJobs &jobs, Act act, Repeat repeat) {
+    MemoryContext row_memory = create_row_memory();
     for (int i = 0; i < jobs.count; i++) {
         CHECK_FOR_INTERRUPTS();
         core::Verdict &verdict = jobs.verdicts[jobs.items[i].input_index];
-        verdict = repeats_previous(jobs, i) ? repeat(jobs.verdicts[jobs.items[i - 1].input_index])
-                                            : act(jobs.items[i]);
+        if (repeats_previous(jobs, i))
+            verdict = repeat(jobs.verdicts[jobs.items[i - 1].input_index]);
+        else
+            verdict = in_row_memory(row_memory, [&] { return act(jobs.items[i]); });
     }
+    MemoryContextDelete(row_memory);
 }
 inline core::Verdict same_verdict(core::Verdict verdict) { return verdict; }
 // Rows (job_id, verdict) in input order.

@@ -119,24 +119,22 @@ const char *nearest_queue_name(const char *wanted) {
                 : errhint("Create it first: SELECT faultline.create_queue('%s');", wanted));
 }
 
-// With the queue locked: raises 40001 when the transaction's snapshot misses a job of the queue.
-void require_jobs_visible(int32 queue_id) {
-    if (!IsolationUsesXactSnapshot())
-        return;
-    Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
+// Raises 40001 when the transaction's snapshot misses a row of the queue.
+void require_rows_visible(Oid table_oid, Oid index_on_queue, int32 queue_id) {
+    Relation table = table_open(table_oid, AccessShareLock);
     Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
-    Finder order = open_finder(live_jobs, relation_ids().live_jobs_order, newest, 1);
+    Finder by_queue = open_finder(table, index_on_queue, newest, 1);
     ScanKeyData key;
     int32_key(&key, 1, queue_id);
-    start_search(order, &key);
-    while (next_row(order)) {
+    start_search(by_queue, &key);
+    while (next_row(by_queue)) {
         CHECK_FOR_INTERRUPTS();
-        if (!table_tuple_satisfies_snapshot(live_jobs, order.slot, GetActiveSnapshot()))
+        if (!table_tuple_satisfies_snapshot(table, by_queue.slot, GetActiveSnapshot()))
             raise_serialization_failure();
     }
-    close_finder(order);
+    close_finder(by_queue);
     UnregisterSnapshot(newest);
-    table_close(live_jobs, AccessShareLock);
+    table_close(table, AccessShareLock);
 }
 
 } // namespace
@@ -169,23 +167,31 @@ QueuePolicy require_queue(const text *name) {
     return policy;
 }
 
-QueuePolicy queue_of_job(int32 queue_id) {
+bool find_queue_by_id(int32 queue_id, QueuePolicy *policy) {
     refresh_cache();
     auto *cached =
         static_cast<PolicyById *>(hash_search(policies_by_id, &queue_id, HASH_FIND, nullptr));
-    if (cached != nullptr)
-        return cached->policy;
+    if (cached != nullptr) {
+        *policy = cached->policy;
+        return true;
+    }
     ScanKeyData id_key;
     int32_key(&id_key, 1, queue_id);
+    if (!load_policy(relation_ids().queues_pkey, &id_key, policy))
+        return false;
+    auto *entry =
+        static_cast<PolicyById *>(hash_search(policies_by_id, &queue_id, HASH_ENTER, nullptr));
+    entry->policy = *policy;
+    return true;
+}
+
+QueuePolicy queue_of_job(int32 queue_id) {
     QueuePolicy policy;
-    if (!load_policy(relation_ids().queues_pkey, &id_key, &policy))
+    if (!find_queue_by_id(queue_id, &policy))
         ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
                 errmsg("queue number %d of a job does not exist", queue_id),
                 errdetail("Queues of jobs are never removed, only marked as dropped."),
                 errhint("Run SELECT * FROM faultline.check_invariants()."));
-    auto *entry =
-        static_cast<PolicyById *>(hash_search(policies_by_id, &queue_id, HASH_ENTER, nullptr));
-    entry->policy = policy;
     return policy;
 }
 
@@ -223,7 +229,12 @@ FAULTLINE_FUNCTION(faultline_policy_changed) {
 FAULTLINE_FUNCTION(faultline_lock_queue) {
     using namespace faultline;
     lock_queue_object(relation_ids().queues, PG_GETARG_INT32(0), AccessExclusiveLock);
-    require_jobs_visible(PG_GETARG_INT32(0));
+    // drop_queue() deletes what its snapshot sees; a row it misses would stay behind.
+    if (IsolationUsesXactSnapshot()) {
+        const RelationIds &ids = relation_ids();
+        require_rows_visible(ids.live_jobs, ids.live_jobs_order, PG_GETARG_INT32(0));
+        require_rows_visible(ids.failed_jobs, ids.failed_jobs_queue, PG_GETARG_INT32(0));
+    }
     PG_RETURN_VOID();
 }
 

@@ -23,6 +23,8 @@ static_assert(std::is_trivially_copyable_v<QueuePolicy>);
 QueuePolicy require_queue(const text *name);
 bool find_queue(const text *name, QueuePolicy *policy);
 
+bool find_queue_by_id(int32 queue_id, QueuePolicy *policy);
+
 // The queue a job row belongs to, dropped or not; raises XX001 when there is none.
 QueuePolicy queue_of_job(int32 queue_id);
 

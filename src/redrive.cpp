@@ -133,12 +133,16 @@ FAULTLINE_FUNCTION(faultline_redrive) {
     redrive.by_id = open_finder(redrive.failed_jobs.relation, relation_ids().failed_jobs_pkey,
                                 GetActiveSnapshot(), 1);
     redrive.result = start_result(fcinfo);
+    MemoryContext row_memory = create_row_memory();
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         if (i > 0 && ids[i] == ids[i - 1])
             continue;
-        add_verdict_row(redrive.result, ids[i], redrive_job(redrive, ids[i]));
+        core::Verdict verdict =
+            in_row_memory(row_memory, [&] { return redrive_job(redrive, ids[i]); });
+        add_verdict_row(redrive.result, ids[i], verdict);
     }
+    MemoryContextDelete(row_memory);
     close_finder(redrive.by_id);
     close_table(redrive.failed_jobs);
     close_table(redrive.live_jobs);

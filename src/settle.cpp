@@ -14,6 +14,7 @@ void start_key_expiry(TupleTableSlot *row, const QueuePolicy &policy, TimestampT
     Column key = read_column(row, live_column::idempotency_key);
     if (!key.is_null)
         set_key_expiry(policy.queue_id, DatumGetTextPP(key.value),
+                       read_int64(row, live_column::job_id),
                        add_microseconds(now, policy.keep_keys_microseconds));
 }
 

@@ -162,6 +162,18 @@ COMMENT ON TABLE faultline.instance IS
 
 -- Test clock, read only under faultline.allow_virtual_clock; not part of a dump.
 CREATE TABLE faultline.virtual_clock (now_at timestamptz NOT NULL);
+CREATE TABLE faultline.duty_runs (
+  duty text COLLATE "C" PRIMARY KEY,
+  last_run_at timestamptz NOT NULL
+);
+COMMENT ON TABLE faultline.duty_runs IS 'When the duties that maintain() does not do in each round were done last; not part of a dump.';
+
+-- In a database that publishes all its tables, rows can be updated and deleted only if a key, or the
+-- whole row, identifies them.
+ALTER TABLE faultline.virtual_clock REPLICA IDENTITY FULL;
+ALTER TABLE faultline.instance REPLICA IDENTITY FULL;
+ALTER TABLE faultline.queue_access REPLICA IDENTITY FULL;
+
 COMMENT ON TABLE faultline.virtual_clock IS 'The virtual time of this database when a test has set one; empty otherwise.';
 
 SELECT pg_catalog.pg_extension_config_dump('faultline.queue_id_seq', '');

@@ -39,6 +39,8 @@ BEGIN
   EXECUTE format('CREATE TABLE faultline.%I (LIKE faultline.%I INCLUDING DEFAULTS INCLUDING STORAGE)',
                  partition, parent);
   EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partition);
+  -- For databases that publish all their tables; there is no key to identify rows by.
+  EXECUTE format('ALTER TABLE faultline.%I REPLICA IDENTITY FULL', partition);
   -- Writers that found no partition for the day wait here, and then look again.
   EXECUTE format('LOCK TABLE faultline.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
   EXECUTE format('WITH moved AS (DELETE FROM faultline.%I WHERE %I >= $1 AND %I < $2 RETURNING *)
@@ -88,6 +90,7 @@ BEGIN
       EXECUTE format('CREATE TABLE faultline.%I PARTITION OF faultline.%I DEFAULT',
                      partitioned.parent || '_default', partitioned.parent);
       EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partitioned.parent || '_default');
+      EXECUTE format('ALTER TABLE faultline.%I REPLICA IDENTITY FULL', partitioned.parent || '_default');
       created := created + 1;
     END IF;
     FOR ahead IN 0 .. days_ahead LOOP
@@ -144,21 +147,27 @@ COMMENT ON FUNCTION faultline.drop_old_partitions() IS
   'Internal: drops the day partitions that lie wholly before the longest retention; returns how many.';
 
 -- What dropping whole days cannot reach: queues that keep less than the longest, and the default
--- partitions.
+-- partitions.  Looking for it costs a scan, so it is done every ten minutes, and again in the next
+-- round while there is more.
 CREATE FUNCTION faultline.delete_old_finished(max_rows integer) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  look_every CONSTANT interval := '10 minutes';
   now_at timestamptz := faultline.clock_now();
+  keep_longest interval := faultline.keep_finished_longest();
+  keep_shortest interval := (SELECT min(q.keep_finished) FROM faultline.queues q);
   deleted bigint;
 BEGIN
-  IF to_regclass('faultline.finished_jobs_default') IS NULL THEN
-    RETURN 0;  -- no queue was ever created
+  IF to_regclass('faultline.finished_jobs_default') IS NULL  -- no queue was ever created
+     OR EXISTS (SELECT FROM faultline.duty_runs r WHERE r.duty = 'delete_finished'
+                   AND r.last_run_at BETWEEN now_at - look_every AND now_at) THEN
+    RETURN 0;
   END IF;
   WITH old AS (
     SELECT f.tableoid, f.ctid
       FROM faultline.queues q JOIN faultline.finished_jobs f USING (queue_id)
-     WHERE f.finished_at < now_at - q.keep_finished
-       AND (q.keep_finished < faultline.keep_finished_longest()
+     WHERE f.finished_at < now_at - keep_shortest AND f.finished_at < now_at - q.keep_finished
+       AND (q.keep_finished < keep_longest
             OR f.tableoid = 'faultline.finished_jobs_default'::regclass)
      LIMIT max_rows
   )
@@ -168,11 +177,14 @@ BEGIN
   DELETE FROM faultline.ended_attempts_default a
    WHERE a.ctid = ANY (ARRAY(
      SELECT o.ctid FROM faultline.ended_attempts_default o
-      WHERE o.ended_at < now_at - faultline.keep_finished_longest()
+      WHERE o.ended_at < now_at - keep_longest
         AND NOT EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = o.job_id)
       LIMIT max_rows));
-  DELETE FROM faultline.queues q
-   WHERE q.dropped_at < now_at - faultline.keep_finished_longest() - interval '1 day';
+  DELETE FROM faultline.queues q WHERE q.dropped_at < now_at - keep_longest - interval '1 day';
+  IF deleted < max_rows THEN
+    INSERT INTO faultline.duty_runs VALUES ('delete_finished', now_at)
+      ON CONFLICT (duty) DO UPDATE SET last_run_at = excluded.last_run_at;
+  END IF;
   RETURN deleted;
 END $$;
 COMMENT ON FUNCTION faultline.delete_old_finished(integer) IS

@@ -44,11 +44,6 @@ CREATE FUNCTION faultline.check_queue_name(name text) RETURNS void
   LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'faultline_check_queue_name';
 COMMENT ON FUNCTION faultline.check_queue_name(text) IS 'Internal: raises 22023 unless a queue may have this name, 22004 for null.';
 
-CREATE FUNCTION faultline.require_operator(queue_id integer) RETURNS void
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_require_operator';
-COMMENT ON FUNCTION faultline.require_operator(integer) IS
-  'Internal: raises 42501 unless the user who called the calling function is operator of the queue, or of every queue for null.';
-
 CREATE FUNCTION faultline.lock_queue(queue_id integer) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_lock_queue';
 COMMENT ON FUNCTION faultline.lock_queue(integer) IS
@@ -72,22 +67,29 @@ CREATE FUNCTION faultline.create_queue(
   backoff_factor double precision = 2, backoff_max interval = '1 h', backoff_jitter double precision = 0.2,
   keep_finished interval = '7 days', keep_keys interval = '7 days', description text = NULL
 ) RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.create_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
+  'Creates a queue. Again with the same settings: does nothing; with others: 42710. name: 1 to 128 of A-Z a-z 0-9 _ . : -. max_attempts: claims of a job before it becomes a dead letter (1 to 10000). lease: how long a claim holds (100 ms to 24 h). backoff_*: delay after attempt n is base * factor^(n-1), at most max, shortened at random by up to the share jitter. keep_finished: how long finished jobs stay readable. keep_keys: how long an idempotency key is remembered after its job has ended.';
+CREATE FUNCTION faultline.create_queue_as_owner(
+  name text, max_attempts integer, lease interval, backoff_base interval,
+  backoff_factor double precision, backoff_max interval, backoff_jitter double precision,
+  keep_finished interval, keep_keys interval, description text
+) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   wanted faultline.queues;
   existing faultline.queues;
 BEGIN
-  PERFORM faultline.check_queue_name(create_queue.name);
-  PERFORM faultline.require_operator(NULL::integer);
-  wanted := ROW(0, create_queue.name, create_queue.max_attempts, create_queue.lease,
-                create_queue.backoff_base, create_queue.backoff_factor, create_queue.backoff_max,
-                create_queue.backoff_jitter, create_queue.keep_finished, create_queue.keep_keys,
-                create_queue.description, NULL, faultline.clock_now(), NULL)::faultline.queues;
+  PERFORM faultline.check_queue_name(create_queue_as_owner.name);
+  wanted := ROW(0, create_queue_as_owner.name, create_queue_as_owner.max_attempts, create_queue_as_owner.lease,
+                create_queue_as_owner.backoff_base, create_queue_as_owner.backoff_factor, create_queue_as_owner.backoff_max,
+                create_queue_as_owner.backoff_jitter, create_queue_as_owner.keep_finished, create_queue_as_owner.keep_keys,
+                create_queue_as_owner.description, NULL, faultline.clock_now(), NULL)::faultline.queues;
   PERFORM faultline.check_policy(wanted);
   PERFORM faultline.create_partitions();
   IF NOT EXISTS (SELECT FROM faultline.instance) THEN
-    PERFORM faultline.adopt();
+    PERFORM faultline.adopt_as_owner();
   END IF;
   wanted.queue_id := nextval('faultline.queue_id_seq');
   INSERT INTO faultline.queues SELECT wanted.*
@@ -96,7 +98,7 @@ BEGIN
     RETURN;
   END IF;
   SELECT q.* INTO STRICT existing FROM faultline.queues q
-   WHERE q.name = create_queue.name AND q.dropped_at IS NULL;
+   WHERE q.name = create_queue_as_owner.name AND q.dropped_at IS NULL;
   IF ROW(existing.max_attempts, existing.lease, existing.backoff_base, existing.backoff_factor,
          existing.backoff_max, existing.backoff_jitter, existing.keep_finished, existing.keep_keys,
          existing.description)
@@ -105,97 +107,121 @@ BEGIN
          wanted.backoff_max, wanted.backoff_jitter, wanted.keep_finished, wanted.keep_keys,
          wanted.description)
   THEN
-    RAISE EXCEPTION 'queue "%" exists with other settings', create_queue.name
+    RAISE EXCEPTION 'queue "%" exists with other settings', create_queue_as_owner.name
       USING ERRCODE = '42710', DETAIL = 'Creating a queue again is allowed only with the same settings.',
-            HINT = format('Change it: SELECT faultline.alter_queue(%L, ...);', create_queue.name);
+            HINT = format('Change it: SELECT faultline.alter_queue(%L, ...);', create_queue_as_owner.name);
   END IF;
 END $$;
-COMMENT ON FUNCTION faultline.create_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
-  'Creates a queue. Again with the same settings: does nothing; with others: 42710. name: 1 to 128 of A-Z a-z 0-9 _ . : -. max_attempts: claims of a job before it becomes a dead letter (1 to 10000). lease: how long a claim holds (100 ms to 24 h). backoff_*: delay after attempt n is base * factor^(n-1), at most max, shortened at random by up to the share jitter. keep_finished: how long finished jobs stay readable. keep_keys: how long an idempotency key is remembered after its job has ended.';
+COMMENT ON FUNCTION faultline.create_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
+  'Internal: what create_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.alter_queue(
   name text, max_attempts integer = NULL, lease interval = NULL, backoff_base interval = NULL,
   backoff_factor double precision = NULL, backoff_max interval = NULL, backoff_jitter double precision = NULL,
   keep_finished interval = NULL, keep_keys interval = NULL, description text = NULL
 ) RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  altered_id integer := faultline.require_queue_id(alter_queue.name);
-  changed faultline.queues;
-BEGIN
-  PERFORM faultline.require_operator(altered_id);
-  UPDATE faultline.queues q SET
-    max_attempts = coalesce(alter_queue.max_attempts, q.max_attempts),
-    lease = coalesce(alter_queue.lease, q.lease),
-    backoff_base = coalesce(alter_queue.backoff_base, q.backoff_base),
-    backoff_factor = coalesce(alter_queue.backoff_factor, q.backoff_factor),
-    backoff_max = coalesce(alter_queue.backoff_max, q.backoff_max),
-    backoff_jitter = coalesce(alter_queue.backoff_jitter, q.backoff_jitter),
-    keep_finished = coalesce(alter_queue.keep_finished, q.keep_finished),
-    keep_keys = coalesce(alter_queue.keep_keys, q.keep_keys),
-    description = coalesce(alter_queue.description, q.description)
-  WHERE q.queue_id = altered_id AND q.dropped_at IS NULL
-  RETURNING q.* INTO changed;
-  PERFORM faultline.require_same_queue(alter_queue.name, FOUND);
-  PERFORM faultline.check_policy(changed);
-END $$;
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
 COMMENT ON FUNCTION faultline.alter_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
   'Changes settings of a queue; null leaves one unchanged. Jobs already enqueued keep their max_attempts, leases already granted their end. Raises JQ005 for an unknown queue, 22023 for a value out of bounds.';
+CREATE FUNCTION faultline.alter_queue_as_owner(
+  name text, max_attempts integer, lease interval, backoff_base interval,
+  backoff_factor double precision, backoff_max interval, backoff_jitter double precision,
+  keep_finished interval, keep_keys interval, description text
+) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  altered_id integer := faultline.require_queue_id(alter_queue_as_owner.name);
+  changed faultline.queues;
+BEGIN
+  UPDATE faultline.queues q SET
+    max_attempts = coalesce(alter_queue_as_owner.max_attempts, q.max_attempts),
+    lease = coalesce(alter_queue_as_owner.lease, q.lease),
+    backoff_base = coalesce(alter_queue_as_owner.backoff_base, q.backoff_base),
+    backoff_factor = coalesce(alter_queue_as_owner.backoff_factor, q.backoff_factor),
+    backoff_max = coalesce(alter_queue_as_owner.backoff_max, q.backoff_max),
+    backoff_jitter = coalesce(alter_queue_as_owner.backoff_jitter, q.backoff_jitter),
+    keep_finished = coalesce(alter_queue_as_owner.keep_finished, q.keep_finished),
+    keep_keys = coalesce(alter_queue_as_owner.keep_keys, q.keep_keys),
+    description = coalesce(alter_queue_as_owner.description, q.description)
+  WHERE q.queue_id = altered_id AND q.dropped_at IS NULL
+  RETURNING q.* INTO changed;
+  PERFORM faultline.require_same_queue(alter_queue_as_owner.name, FOUND);
+  PERFORM faultline.check_policy(changed);
+END $$;
+COMMENT ON FUNCTION faultline.alter_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
+  'Internal: what alter_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.pause_queue(name text) RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  paused_id integer := faultline.require_queue_id(pause_queue.name);
-BEGIN
-  PERFORM faultline.require_operator(paused_id);
-  UPDATE faultline.queues q SET paused_at = coalesce(q.paused_at, faultline.clock_now())
-   WHERE q.queue_id = paused_id AND q.dropped_at IS NULL;
-  PERFORM faultline.require_same_queue(pause_queue.name, FOUND);
-END $$;
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
 COMMENT ON FUNCTION faultline.pause_queue(text) IS
   'Pauses a queue: from each session''s next call on, claims return nothing; enqueue still accepts, and running jobs may end. Raises JQ005 for an unknown queue.';
+CREATE FUNCTION faultline.pause_queue_as_owner(name text) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  paused_id integer := faultline.require_queue_id(pause_queue_as_owner.name);
+BEGIN
+  UPDATE faultline.queues q SET paused_at = coalesce(q.paused_at, faultline.clock_now())
+   WHERE q.queue_id = paused_id AND q.dropped_at IS NULL;
+  PERFORM faultline.require_same_queue(pause_queue_as_owner.name, FOUND);
+END $$;
+COMMENT ON FUNCTION faultline.pause_queue_as_owner(text) IS
+  'Internal: what pause_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.resume_queue(name text) RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.resume_queue(text) IS
+  'Ends the pause of a queue. Raises JQ005 for an unknown queue.';
+CREATE FUNCTION faultline.resume_queue_as_owner(name text) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  resumed_id integer := faultline.require_queue_id(resume_queue.name);
+  resumed_id integer := faultline.require_queue_id(resume_queue_as_owner.name);
 BEGIN
-  PERFORM faultline.require_operator(resumed_id);
   UPDATE faultline.queues q SET paused_at = NULL
    WHERE q.queue_id = resumed_id AND q.dropped_at IS NULL;
-  PERFORM faultline.require_same_queue(resume_queue.name, FOUND);
+  PERFORM faultline.require_same_queue(resume_queue_as_owner.name, FOUND);
 END $$;
-COMMENT ON FUNCTION faultline.resume_queue(text) IS 'Ends the pause of a queue. Raises JQ005 for an unknown queue.';
+COMMENT ON FUNCTION faultline.resume_queue_as_owner(text) IS
+  'Internal: what resume_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.drop_queue(name text, force boolean = false) RETURNS bigint
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.drop_queue(text, boolean) IS
+  'Drops a queue and returns how many jobs it removed. Refuses (55006) while there are live jobs or dead letters, unless force is true. Waits for transactions that have enqueued to it. Finished jobs stay readable until their retention ends; idempotency keys are forgotten.';
+CREATE FUNCTION faultline.drop_queue_as_owner(name text, force boolean) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  dropped_id integer := faultline.require_queue_id(drop_queue.name);
+  dropped_id integer := faultline.require_queue_id(drop_queue_as_owner.name);
   live bigint;
   dead bigint;
 BEGIN
-  PERFORM faultline.require_operator(dropped_id);
   PERFORM faultline.lock_queue(dropped_id);
   -- While this waited, another session may have dropped the queue.
-  IF faultline.require_queue_id(drop_queue.name) <> dropped_id THEN
-    RAISE EXCEPTION 'queue "%" was dropped and created anew meanwhile', drop_queue.name
+  IF faultline.require_queue_id(drop_queue_as_owner.name) <> dropped_id THEN
+    RAISE EXCEPTION 'queue "%" was dropped and created anew meanwhile', drop_queue_as_owner.name
       USING ERRCODE = '55006', DETAIL = 'Another session did so while this one waited.', HINT = 'Look at the new queue, then drop it again.';
   END IF;
   SELECT count(*) INTO live FROM faultline.live_jobs j WHERE j.queue_id = dropped_id;
   SELECT count(*) INTO dead FROM faultline.failed_jobs f WHERE f.queue_id = dropped_id;
-  IF live + dead > 0 AND drop_queue.force IS NOT TRUE THEN
-    RAISE EXCEPTION 'queue "%" still has jobs', drop_queue.name
+  IF live + dead > 0 AND drop_queue_as_owner.force IS NOT TRUE THEN
+    RAISE EXCEPTION 'queue "%" still has jobs', drop_queue_as_owner.name
       USING ERRCODE = '55006', DETAIL = format('%s live jobs and %s dead letters.', live, dead),
             HINT = 'Let them end, redrive or purge the dead letters, or drop with force => true, which removes them.';
   END IF;
+  -- In the order in which everybody locks jobs, so that no batch of a worker deadlocks with this.
+  PERFORM FROM faultline.live_jobs j WHERE j.queue_id = dropped_id ORDER BY j.job_id FOR UPDATE;
   DELETE FROM faultline.live_jobs j WHERE j.queue_id = dropped_id;
   GET DIAGNOSTICS live = ROW_COUNT;
   DELETE FROM faultline.failed_jobs f WHERE f.queue_id = dropped_id;
   GET DIAGNOSTICS dead = ROW_COUNT;
   DELETE FROM faultline.idempotency_keys k WHERE k.queue_id = dropped_id;
   UPDATE faultline.queues q SET dropped_at = faultline.clock_now() WHERE q.queue_id = dropped_id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'could not serialize access due to concurrent update'
+      USING ERRCODE = '40001', DETAIL = 'The queue was created after the transaction''s snapshot was taken.',
+            HINT = 'Run the transaction again, or use READ COMMITTED for calls to Faultline.';
+  END IF;
   RETURN live + dead;
 END $$;
-COMMENT ON FUNCTION faultline.drop_queue(text, boolean) IS
-  'Drops a queue and returns how many jobs it removed. Refuses (55006) while there are live jobs or dead letters, unless force is true. Waits for transactions that have enqueued to it. Finished jobs stay readable until their retention ends; idempotency keys are forgotten.';
+COMMENT ON FUNCTION faultline.drop_queue_as_owner(text, boolean) IS
+  'Internal: what drop_queue() does once the caller was found to be an operator.';

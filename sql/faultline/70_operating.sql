@@ -14,13 +14,16 @@ COMMENT ON FUNCTION faultline.redrive(bigint[], text, integer, interval) IS
   'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: how many of a queue at most, 1 to 100000.';
 
 CREATE FUNCTION faultline.purge_dead_letters(queue text, older_than interval) RETURNS bigint
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.purge_dead_letters(text, interval) IS
+  'Removes the dead letters of a queue that failed at least older_than ago, for good; returns how many. Their idempotency keys are remembered for keep_keys from now.';
+CREATE FUNCTION faultline.purge_dead_letters_as_owner(queue text, older_than interval) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  purged_id integer := faultline.require_queue_id(purge_dead_letters.queue);
+  purged_id integer := faultline.require_queue_id(purge_dead_letters_as_owner.queue);
   now_at timestamptz := faultline.clock_now();
   purged bigint;
 BEGIN
-  PERFORM faultline.require_operator(purged_id);
   PERFORM faultline.check_setting(older_than BETWEEN interval '0' AND interval '3650 days',
     'older_than', older_than::text, '0 to 3650 days');
   WITH gone AS (
@@ -35,8 +38,8 @@ BEGIN
   SELECT count(*) INTO purged FROM gone;
   RETURN purged;
 END $$;
-COMMENT ON FUNCTION faultline.purge_dead_letters(text, interval) IS
-  'Removes the dead letters of a queue that failed at least older_than ago, for good; returns how many. Their idempotency keys are remembered for keep_keys from now.';
+COMMENT ON FUNCTION faultline.purge_dead_letters_as_owner(text, interval) IS
+  'Internal: what purge_dead_letters() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.expire_leases(max_jobs integer = 1000) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_expire_leases';
@@ -46,11 +49,12 @@ COMMENT ON FUNCTION faultline.expire_leases(integer) IS
 CREATE FUNCTION faultline.expire_keys(max_keys integer = 10000) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  now_at timestamptz := faultline.clock_now();
   expired bigint;
 BEGIN
   WITH old AS MATERIALIZED (
     SELECT k.queue_id, k.key FROM faultline.idempotency_keys k
-     WHERE k.expires_at <= faultline.clock_now()
+     WHERE k.expires_at <= now_at
      ORDER BY k.expires_at LIMIT max_keys FOR UPDATE SKIP LOCKED
   )
   DELETE FROM faultline.idempotency_keys k USING old
@@ -74,14 +78,18 @@ END $$;
 COMMENT ON FUNCTION faultline.run_duty(text) IS 'Internal: runs one bounded round of one maintenance duty and returns how much it did.';
 
 CREATE FUNCTION faultline.maintain() RETURNS TABLE (duty text, done bigint, error text)
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.maintain() IS
+  'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
+CREATE FUNCTION faultline.maintain_as_owner() RETURNS TABLE (duty text, done bigint, error text)
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   lock_timeout_before text := current_setting('lock_timeout');
 BEGIN
-  PERFORM faultline.require_operator(NULL::integer);
   PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
-  FOREACH duty IN ARRAY ARRAY['expire_leases', 'expire_keys', 'create_partitions',
-                              'drop_partitions', 'delete_finished']
+  -- Last what takes locks that others wait for, as they last until the end of the transaction.
+  FOREACH duty IN ARRAY ARRAY['expire_leases', 'expire_keys', 'delete_finished',
+                              'create_partitions', 'drop_partitions']
   LOOP
     -- One duty's failure never stops another.
     BEGIN
@@ -95,20 +103,23 @@ BEGIN
   END LOOP;
   PERFORM set_config('lock_timeout', lock_timeout_before, true);
 END $$;
-COMMENT ON FUNCTION faultline.maintain() IS
-  'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
+COMMENT ON FUNCTION faultline.maintain_as_owner() IS
+  'Internal: what maintain() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.adopt() RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+COMMENT ON FUNCTION faultline.adopt() IS
+  'Says that the jobs of this database are to run here: after a dump was restored, a database copied or a server upgraded by pg_upgrade, claims raise JQ011 until it is called, so that a copy of production does not run production''s jobs a second time.';
+CREATE FUNCTION faultline.adopt_as_owner() RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM faultline.require_operator(NULL::integer);
   DELETE FROM faultline.instance;
   INSERT INTO faultline.instance
     SELECT c.system_identifier, d.oid, faultline.clock_now()
       FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
 END $$;
-COMMENT ON FUNCTION faultline.adopt() IS
-  'Says that the jobs of this database are to run here: after a dump was restored, a database copied or a server upgraded by pg_upgrade, claims raise JQ011 until it is called, so that a copy of production does not run production''s jobs a second time.';
+COMMENT ON FUNCTION faultline.adopt_as_owner() IS
+  'Internal: what adopt() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.status() RETURNS TABLE (item text, state text, detail text, hint text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

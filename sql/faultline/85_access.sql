@@ -57,6 +57,7 @@ BEGIN
   IF queues IS NULL THEN
     queues := ARRAY[NULL::text];
   END IF;
+  LOCK TABLE faultline.queue_access IN SHARE ROW EXCLUSIVE MODE;  -- one change of grants at a time
   INSERT INTO faultline.queue_access
     SELECT granted_role, grant_access.level, q FROM unnest(queues) AS q
     ON CONFLICT DO NOTHING;
@@ -85,6 +86,13 @@ DECLARE
 BEGIN
   PERFORM faultline.check_level(level);
   PERFORM faultline.check_role(granted_role);
+  LOCK TABLE faultline.queue_access IN SHARE ROW EXCLUSIVE MODE;  -- one change of grants at a time
+  IF queues IS NOT NULL AND EXISTS (SELECT FROM faultline.queue_access a
+       WHERE a.role_name = granted_role AND a.level = revoke_access.level AND a.queue IS NULL) THEN
+    RAISE EXCEPTION 'role % is % of all queues', role, level
+      USING ERRCODE = '55000', DETAIL = 'The level cannot be taken from it for single queues.',
+            HINT = 'Revoke the level altogether, then grant it on the queues that remain.';
+  END IF;
   DELETE FROM faultline.queue_access a
    WHERE a.role_name = granted_role AND a.level = revoke_access.level
      AND (queues IS NULL OR a.queue = ANY (queues));

@@ -1,6 +1,8 @@
 // Owns the rows of finished_jobs, ended_attempts and failed_jobs as jobs end.
 #include "archive.hpp"
 
+#include "../../core/limits.hpp"
+
 #include "../transaction.hpp"
 #include "columns.hpp"
 #include "partition.hpp"
@@ -78,13 +80,15 @@ void push_field(JsonbParseState **state, const char *name, JsonbValue value) {
     pushJsonbValue(state, WJB_VALUE, &value);
 }
 
-JsonbValue json_text(const text *value) {
+JsonbValue json_text(const text *value, int bytes_max) {
     JsonbValue json;
     json.type = jbvNull;
     if (value != nullptr) {
+        auto bytes = static_cast<int>(VARSIZE_ANY_EXHDR(value));
         json.type = jbvString;
         json.val.string.val = VARDATA_ANY(value);
-        json.val.string.len = static_cast<int>(VARSIZE_ANY_EXHDR(value));
+        json.val.string.len =
+            bytes <= bytes_max ? bytes : pg_mbcliplen(VARDATA_ANY(value), bytes, bytes_max);
     }
     return json;
 }
@@ -103,15 +107,15 @@ JsonbValue json_time(TimestampTz time) {
     return json_name(buffer);
 }
 
-void push_item(JsonbParseState **state, const HistoryItem &item) {
+void push_item(JsonbParseState **state, const HistoryItem &item, int error_bytes_max) {
     pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
     JsonbValue number;
     number.type = jbvNumeric;
     number.val.numeric = int64_to_numeric(item.attempt);
     push_field(state, "attempt", number);
-    push_field(state, "worker", json_text(item.worker));
+    push_field(state, "worker", json_text(item.worker, core::worker_bytes_max));
     push_field(state, "outcome", json_name(core::outcome_name(item.outcome).data()));
-    push_field(state, "error", json_text(item.error));
+    push_field(state, "error", json_text(item.error, error_bytes_max));
     push_field(state, "started_at", json_time(item.started_at));
     push_field(state, "ended_at", json_time(item.ended_at));
     pushJsonbValue(state, WJB_END_OBJECT, nullptr);
@@ -152,14 +156,18 @@ Datum attempt_history(TupleTableSlot *live_row, const HistoryItem &last) {
         return static_cast<const HistoryItem *>(a)->attempt -
                static_cast<const HistoryItem *>(b)->attempt;
     });
+    int error_bytes_max = Min(core::error_bytes_max, core::history_bytes_max / (count + 1));
     JsonbParseState *state = nullptr;
     pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
     for (int i = 0; i < count; i++)
-        push_item(&state, items[i]);
-    push_item(&state, last);
+        push_item(&state, items[i], error_bytes_max);
+    push_item(&state, last, error_bytes_max);
     Datum fresh = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, nullptr)));
     Column before = read_column(live_row, live_column::history);
-    return before.is_null ? fresh : DirectFunctionCall2(jsonb_concat, before.value, fresh);
+    if (before.is_null ||
+        toast_raw_datum_size(before.value) > static_cast<Size>(core::history_bytes_max))
+        return fresh;
+    return DirectFunctionCall2(jsonb_concat, before.value, fresh);
 }
 
 } // namespace
@@ -167,6 +175,7 @@ Datum attempt_history(TupleTableSlot *live_row, const HistoryItem &last) {
 Archive open_archive(TimestampTz now) {
     Archive archive = {};
     archive.now = now;
+    archive.memory = CurrentMemoryContext;
     return archive;
 }
 
@@ -183,9 +192,11 @@ void close_archive(Archive &archive) {
 
 void archive_finished(Archive &archive, TupleTableSlot *live_row, const FinishedRecord &record) {
     if (!archive.finished_open) {
+        MemoryContext caller = MemoryContextSwitchTo(archive.memory);
         archive.finished = open_day_partition(relation_ids().finished_jobs, archive.now);
         archive.finished_open = true;
         start_batch(archive.finished_batch, &archive.finished);
+        MemoryContextSwitchTo(caller);
     }
     slot_getallattrs(live_row);
     RowWriter writer(batch_slot(archive.finished_batch));
@@ -196,14 +207,15 @@ void archive_finished(Archive &archive, TupleTableSlot *live_row, const Finished
     if (record.note != nullptr)
         writer.set(finished_column::last_error, PointerGetDatum(record.note));
     writer.finish();
-    Datum payload = read_column(live_row, live_column::payload).value;
-    add_to_batch(archive.finished_batch, VARSIZE_ANY(DatumGetPointer(payload)));
+    add_to_batch(archive.finished_batch);
 }
 
 void archive_attempt(Archive &archive, TupleTableSlot *live_row, const AttemptRecord &record) {
     if (!archive.attempts_open) {
+        MemoryContext caller = MemoryContextSwitchTo(archive.memory);
         archive.attempts = open_day_partition(relation_ids().ended_attempts, archive.now);
         archive.attempts_open = true;
+        MemoryContextSwitchTo(caller);
     }
     RowWriter writer(archive.attempts.write_slot);
     copy_columns(writer, live_row, attempt_from_live);
@@ -218,8 +230,10 @@ void archive_attempt(Archive &archive, TupleTableSlot *live_row, const AttemptRe
 void archive_dead_letter(Archive &archive, TupleTableSlot *live_row, core::FailureReason reason,
                          const AttemptRecord &record) {
     if (!archive.failed_open) {
+        MemoryContext caller = MemoryContextSwitchTo(archive.memory);
         archive.failed = open_table(relation_ids().failed_jobs);
         archive.failed_open = true;
+        MemoryContextSwitchTo(caller);
     }
     HistoryItem last = {read_int32(live_row, live_column::attempt),
                         read_int64(live_row, live_column::claimed_at),

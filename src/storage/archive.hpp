@@ -11,6 +11,7 @@ namespace faultline {
 // Tables opened when first needed, all rows of one call with the same time.
 struct Archive {
     TimestampTz now;
+    MemoryContext memory; // of the tables: that of the call, not of one row
     Table finished;
     Table attempts;
     Table failed;

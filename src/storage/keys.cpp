@@ -1,5 +1,6 @@
 // Owns first uses and expiry of idempotency keys.  The unique index decides races; the insertion
-// is speculative, as INSERT ... ON CONFLICT does it, so that losing a race is no error.
+// is speculative, as INSERT ... ON CONFLICT does it, so that losing a race is no error.  Every
+// unique index counts, also the second one that REINDEX CONCURRENTLY has for a while.
 #include "keys.hpp"
 
 #include "../errors.hpp"
@@ -58,14 +59,14 @@ TupleTableSlot *write_key_row(Table &keys, const KeyUse &use) {
 }
 
 // False when another transaction won the race at the last moment.
-bool insert_speculatively(Table &keys, TupleTableSlot *row, List *arbiters) {
+bool insert_speculatively(Table &keys, TupleTableSlot *row) {
     bool conflict = false;
     TransactionId transaction = GetCurrentTransactionId();
     uint32 token = SpeculativeInsertionLockAcquire(transaction);
     table_tuple_insert_speculative(keys.relation, row, GetCurrentCommandId(true), 0, nullptr,
                                    token);
-    list_free(insert_index_entries(keys.result, row, keys.estate, false, true, &conflict, arbiters,
-                                   false));
+    list_free(
+        insert_index_entries(keys.result, row, keys.estate, false, true, &conflict, NIL, false));
     table_tuple_complete_speculative(keys.relation, row, token, !conflict);
     SpeculativeInsertionLockRelease(transaction);
     ResetPerTupleExprContext(keys.estate);
@@ -77,15 +78,14 @@ bool insert_speculatively(Table &keys, TupleTableSlot *row, List *arbiters) {
 Table open_keys() { return open_table(relation_ids().idempotency_keys, true); }
 
 int64 claim_key(Table &keys, const KeyUse &use) {
-    List *arbiters = list_make1_oid(relation_ids().idempotency_keys_pkey);
     int64 job_id = 0;
     for (bool decided = false; !decided;) {
         CHECK_FOR_INTERRUPTS();
         TupleTableSlot *row = write_key_row(keys, use);
         ItemPointerData conflict;
         ItemPointerSetInvalid(&conflict);
-        if (no_index_conflict(keys.result, row, keys.estate, &conflict, arbiters)) {
-            decided = insert_speculatively(keys, row, arbiters);
+        if (no_index_conflict(keys.result, row, keys.estate, &conflict)) {
+            decided = insert_speculatively(keys, row);
             job_id = use.job_id;
             continue;
         }
@@ -98,11 +98,10 @@ int64 claim_key(Table &keys, const KeyUse &use) {
         }
         ExecDropSingleTupleTableSlot(slot);
     }
-    list_free(arbiters);
     return job_id;
 }
 
-void set_key_expiry(int32 queue_id, const text *key, TimestampTz expires_at) {
+void set_key_expiry(int32 queue_id, const text *key, int64 job_id, TimestampTz expires_at) {
     Table keys = open_table(relation_ids().idempotency_keys);
     Finder finder =
         open_finder(keys.relation, relation_ids().idempotency_keys_pkey, GetActiveSnapshot(), 2);
@@ -110,8 +109,8 @@ void set_key_expiry(int32 queue_id, const text *key, TimestampTz expires_at) {
     int32_key(&search[0], 1, queue_id);
     text_key(&search[1], 2, key);
     start_search(finder, search);
-    // Without a row there is nothing to remember: the key was removed by hand.
-    if (next_row(finder)) {
+    // Without a row of this job there is nothing to remember: the key was removed by hand.
+    if (next_row(finder) && read_int64(finder.slot, key_column::job_id) == job_id) {
         ItemPointerData tid = finder.slot->tts_tid;
         if (lock_newest_row(keys, &tid, finder.slot, LockWaitBlock) == TM_Ok) {
             tid = finder.slot->tts_tid;

@@ -22,6 +22,6 @@ struct KeyUse {
 int64 claim_key(Table &keys, const KeyUse &use);
 
 // Sets when the key of an ended job may be forgotten.
-void set_key_expiry(int32 queue_id, const text *key, TimestampTz expires_at);
+void set_key_expiry(int32 queue_id, const text *key, int64 job_id, TimestampTz expires_at);
 
 } // namespace faultline

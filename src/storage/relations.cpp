@@ -8,6 +8,7 @@ namespace {
 
 RelationIds cached_ids;
 bool cached_ids_valid = false;
+bool changed_meanwhile = false; // a relation changed while the OIDs were looked up
 
 Oid require_relation(Oid schema, const char *name) {
     Oid relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
@@ -20,6 +21,7 @@ Oid require_relation(Oid schema, const char *name) {
 }
 
 void forget_relation(Datum, Oid relation) {
+    changed_meanwhile = true;
     if (!cached_ids_valid)
         return;
     if (!OidIsValid(relation)) {
@@ -37,6 +39,7 @@ void forget_relation(Datum, Oid relation) {
 const RelationIds &relation_ids() {
     if (cached_ids_valid)
         return cached_ids;
+    changed_meanwhile = false;
     Oid schema = get_namespace_oid("faultline", true);
     RelationIds ids = {
         .queues = require_relation(schema, "queues"),
@@ -58,7 +61,7 @@ const RelationIds &relation_ids() {
         .job_id_seq = require_relation(schema, "job_id_seq"),
     };
     cached_ids = ids;
-    cached_ids_valid = true;
+    cached_ids_valid = !changed_meanwhile;
     return cached_ids;
 }
 

@@ -6,15 +6,20 @@ namespace faultline {
 Finder open_finder(Relation table, Oid index_oid, Snapshot snapshot, int key_count) {
     Relation index = index_open(index_oid, AccessShareLock);
     IndexScanDesc scan = begin_index_scan(table, index, snapshot, key_count);
-    return Finder{table, index, scan, table_slot_create(table, nullptr)};
+    return Finder{table, index, scan, table_slot_create(table, nullptr), CurrentMemoryContext};
 }
 
 void start_search(Finder &finder, ScanKey keys) {
+    MemoryContext caller = MemoryContextSwitchTo(finder.memory);
     index_rescan(finder.scan, keys, finder.scan->numberOfKeys, nullptr, 0);
+    MemoryContextSwitchTo(caller);
 }
 
 bool next_row(Finder &finder) {
-    return index_getnext_slot(finder.scan, ForwardScanDirection, finder.slot);
+    MemoryContext caller = MemoryContextSwitchTo(finder.memory);
+    bool found = index_getnext_slot(finder.scan, ForwardScanDirection, finder.slot);
+    MemoryContextSwitchTo(caller);
+    return found;
 }
 
 void close_finder(Finder &finder) {
@@ -33,7 +38,8 @@ Oid index_on_column(Relation table, AttrNumber column) {
     Oid found = InvalidOid;
     for (int i = 0; i < list_length(indexes) && !OidIsValid(found); i++) {
         Relation index = index_open(list_nth_oid(indexes, i), AccessShareLock);
-        if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == column &&
+        if (index->rd_index->indisvalid && index->rd_rel->relam == BTREE_AM_OID &&
+            index->rd_index->indkey.values[0] == column &&
             heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr))
             found = RelationGetRelid(index);
         index_close(index, AccessShareLock);

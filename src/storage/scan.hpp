@@ -11,6 +11,8 @@ struct Finder {
     Relation index;
     IndexScanDesc scan;
     TupleTableSlot *slot; // the row found last
+    // What the index keeps for the scan, some of it only once rows are read, lives as long.
+    MemoryContext memory;
 };
 static_assert(std::is_trivially_destructible_v<Finder>);
 

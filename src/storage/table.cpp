@@ -160,17 +160,20 @@ void start_batch(RowBatch &batch, Table *table) {
 
 TupleTableSlot *batch_slot(RowBatch &batch) {
     TupleTableSlot *&slot = batch.slots[batch.count];
+    // A slot keeps its rows in the memory it was made in.
+    MemoryContext caller = MemoryContextSwitchTo(batch.table->estate->es_query_cxt);
     if (slot == nullptr)
         slot = ExecInitExtraTupleSlot(batch.table->estate, RelationGetDescr(batch.table->relation),
                                       table_slot_callbacks(batch.table->relation));
+    MemoryContextSwitchTo(caller);
     return slot;
 }
 
-void add_to_batch(RowBatch &batch, Size payload_bytes) {
+void add_to_batch(RowBatch &batch) {
     // The row now owns its bytes: what it was made from may be unpinned or freed.
-    ExecMaterializeSlot(batch.slots[batch.count]);
+    bool should_free;
+    batch.bytes += ExecFetchSlotHeapTuple(batch.slots[batch.count], true, &should_free)->t_len;
     batch.count++;
-    batch.bytes += payload_bytes;
     if (batch.count == RowBatch::rows_max || batch.bytes >= RowBatch::bytes_max)
         flush_batch(batch);
 }

@@ -102,8 +102,8 @@ struct RowBatch {
 static_assert(std::is_trivially_destructible_v<RowBatch>);
 
 void start_batch(RowBatch &batch, Table *table);
-TupleTableSlot *batch_slot(RowBatch &batch);            // the slot for the next row
-void add_to_batch(RowBatch &batch, Size payload_bytes); // after RowWriter::finish() on it
+TupleTableSlot *batch_slot(RowBatch &batch); // the slot for the next row
+void add_to_batch(RowBatch &batch);          // after RowWriter::finish() on it
 void flush_batch(RowBatch &batch);
 
 } // namespace faultline

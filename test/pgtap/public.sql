@@ -64,7 +64,8 @@ GRANT USAGE ON SCHEMA faultline TO PUBLIC;
 SELECT is_empty($$
   SELECT statement, pg_temp.call_as('stranger', statement) FROM unnest(ARRAY[
     $q$SELECT faultline.enqueue('mail')$q$,
-    $q$SELECT faultline.require_operator(NULL)$q$,
+    $q$SELECT faultline.drop_queue_as_owner('mail', true)$q$,
+    $q$SELECT * FROM faultline.maintain_as_owner()$q$,
     $q$SELECT faultline.expire_leases()$q$,
     $q$SELECT faultline.clock_now()$q$,
     $q$SELECT * FROM faultline.status()$q$,

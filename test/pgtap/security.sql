@@ -3,7 +3,7 @@
 \set ON_ERROR_STOP 1
 BEGIN;
 \ir lib/call_as.sql
-SELECT plan(20);
+SELECT plan(22);
 
 SELECT is_empty($$
   SELECT proname, proconfig FROM pg_proc
@@ -20,7 +20,7 @@ SELECT is_empty($$
    WHERE pronamespace = 'faultline'::regnamespace AND lanname = 'c' AND prosecdef$$,
   'no C function is SECURITY DEFINER: they ask the caller''s access themselves');
 SELECT cmp_ok((SELECT count(*) FROM pg_proc
-                WHERE pronamespace = 'faultline'::regnamespace AND prosecdef), '>=', 8::bigint,
+                WHERE pronamespace = 'faultline'::regnamespace AND prosecdef), '>=', 4::bigint,
   'there are SECURITY DEFINER functions to check');
 SELECT is_empty($$
   SELECT relname FROM pg_class
@@ -168,6 +168,30 @@ SELECT is(pg_temp.value_as('peeper',
   'SELECT count(*) FROM faultline.jobs WHERE public.leak(payload)'),
   '0', 'a cheap function in a condition sees no job of another queue');
 SELECT is_empty($$SELECT * FROM public.ran$$, 'nothing leaked');
+
+-- What a superuser's ANALYZE runs with the rights of a table's owner is asked about that owner.
+CREATE ROLE operator_of_one;
+SELECT faultline.create_queue('one');
+SELECT faultline.create_queue('another');
+SELECT faultline.grant_access('operator_of_one', 'operator', '{one}');
+CREATE SCHEMA trap AUTHORIZATION operator_of_one;
+SET ROLE operator_of_one;
+CREATE TABLE trap.bait (n integer);
+CREATE FUNCTION trap.spring(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  PERFORM faultline.pause_queue('another');
+  RETURN n;
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN -n;
+END $$;
+CREATE INDEX ON trap.bait (trap.spring(n));
+INSERT INTO trap.bait SELECT generate_series(1, 10);
+RESET ROLE;
+ANALYZE trap.bait;
+SELECT is((SELECT paused_at FROM faultline.queues WHERE name = 'another'), NULL,
+  'an operator of one queue reaches no other through a superuser''s ANALYZE');
+SELECT is(pg_temp.call_as('operator_of_one', $$SELECT faultline.pause_queue('one')$$), '00000',
+  'his own queue he may change');
 
 -- Names are data, never SQL.
 SELECT throws_ok(format('SELECT faultline.create_queue(%L)', hostile), '22023', NULL,

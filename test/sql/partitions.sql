@@ -102,6 +102,9 @@ SELECT faultline.enqueue('short'), faultline.enqueue('days', priority => -9);
 SELECT verdict FROM faultline.cancel('{11101,11102}');
 SELECT faultline.set_clock('2100-03-09 11:00Z') \gset
 SELECT duty, done, error FROM faultline.maintain() WHERE duty = 'delete_finished';
+-- It is looked for every ten minutes.
+SELECT faultline.advance_clock('10 minutes') \gset
+SELECT duty, done, error FROM faultline.maintain() WHERE duty = 'delete_finished';
 SELECT faultline.advance_clock('1 us') \gset
 SELECT duty, done, error FROM faultline.maintain() WHERE duty = 'delete_finished';
 SELECT job_id, state FROM faultline.jobs WHERE job_id IN (11101, 11102);
