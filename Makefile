@@ -15,7 +15,7 @@ DATA_built = $(INSTALL_SCRIPT_SQL)
 # Upgrade scripts, written by hand and frozen once released.
 DATA := $(wildcard sql/$(EXTENSION)--*--*.sql)
 
-# For a server that runs already and has `faultline.allow_virtual_clock = on`.
+# For a server that runs already and has the settings of test/regress.conf.
 REGRESS        := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS    = --inputdir=test --load-extension=$(EXTENSION)
 ISOLATION      := $(patsubst test/isolation/specs/%.spec,%,\
