@@ -10,6 +10,13 @@
 
 namespace faultline {
 
+Oid owner_of_extension() {
+    Relation queues = table_open(relation_ids().queues, AccessShareLock);
+    Oid owner = queues->rd_rel->relowner;
+    table_close(queues, AccessShareLock);
+    return owner;
+}
+
 namespace {
 
 struct AnswerKey {
@@ -50,10 +57,7 @@ const char *level_name(AccessLevel level) {
 bool owns_extension(Oid user) {
     if (superuser_arg(user))
         return true;
-    Relation queues = table_open(relation_ids().queues, AccessShareLock);
-    Oid owner = queues->rd_rel->relowner;
-    table_close(queues, AccessShareLock);
-    return has_privs_of_role(user, owner);
+    return has_privs_of_role(user, owner_of_extension());
 }
 
 bool row_grants(TupleTableSlot *row, Oid user, const QueuePolicy &policy, AccessLevel level) {

@@ -50,8 +50,7 @@ int64 draw_token(Claim &claim) {
 }
 
 // `row` is the version before the claim.
-void add_claimed_job(Claim &claim, const QueuePolicy &policy, Datum queue_name, TupleTableSlot *row,
-                     const Lease &lease) {
+void add_claimed_job(Claim &claim, Datum queue_name, TupleTableSlot *row, const Lease &lease) {
     Column kind = read_durable(row, live_column::kind);
     Column payload = read_durable(row, live_column::payload);
     Column headers = read_durable(row, live_column::headers);
@@ -99,7 +98,7 @@ bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table 
     switch (start_running(live_jobs, row, lease, row_is_locked)) {
     case TM_Ok:
         remember_claim(lease.token);
-        add_claimed_job(claim, policy, queue_name, row, lease);
+        add_claimed_job(claim, queue_name, row, lease);
         claim.jobs_claimed++;
         return true;
     case TM_Updated:

@@ -68,8 +68,4 @@ inline void init_range_table(EState *estate, RangeTblEntry *entry) {
 #endif
 }
 
-inline void lock_queue_object(Oid class_oid, Oid object_oid, LOCKMODE mode) {
-    LockDatabaseObject(class_oid, object_oid, 0, mode);
-}
-
 } // namespace faultline

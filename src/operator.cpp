@@ -6,7 +6,6 @@
 // calls the function of the same name with "_as_owner" behind it, which nobody else may call.
 #include "access.hpp"
 #include "arguments.hpp"
-#include "storage/relations.hpp"
 
 namespace faultline {
 
@@ -31,13 +30,6 @@ Oid owner_function(Oid function, const char *function_name, int argument_count) 
     char *name = psprintf("%s%s", function_name, owner_function_suffix);
     List *qualified = list_make2(makeString(pstrdup("faultline")), makeString(name));
     return LookupFuncName(qualified, argument_count, argument_types, false);
-}
-
-Oid owner_of_extension() {
-    Relation queues = table_open(relation_ids().queues, AccessShareLock);
-    Oid owner = queues->rd_rel->relowner;
-    table_close(queues, AccessShareLock);
-    return owner;
 }
 
 } // namespace

@@ -195,11 +195,15 @@ QueuePolicy queue_of_job(int32 queue_id) {
     return policy;
 }
 
+void lock_queue(int32 queue_id, LOCKMODE mode) {
+    LockDatabaseObject(relation_ids().queues, queue_id, 0, mode);
+}
+
 QueuePolicy require_queue_for_enqueue(const text *name) {
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         QueuePolicy before = require_queue(name);
-        lock_queue_object(relation_ids().queues, before.queue_id, RowExclusiveLock);
+        lock_queue(before.queue_id, RowExclusiveLock);
         // While we waited for the lock the queue may have been dropped, and made anew.
         QueuePolicy after = require_queue(name);
         if (after.queue_id == before.queue_id)
@@ -228,7 +232,7 @@ FAULTLINE_FUNCTION(faultline_policy_changed) {
 // out until it ends.  Lock order: queue lock, job rows, key rows.
 FAULTLINE_FUNCTION(faultline_lock_queue) {
     using namespace faultline;
-    lock_queue_object(relation_ids().queues, PG_GETARG_INT32(0), AccessExclusiveLock);
+    lock_queue(PG_GETARG_INT32(0), AccessExclusiveLock);
     // drop_queue() deletes what its snapshot sees; a row it misses would stay behind.
     if (IsolationUsesXactSnapshot()) {
         const RelationIds &ids = relation_ids();

@@ -28,6 +28,10 @@ bool find_queue_by_id(int32 queue_id, QueuePolicy *policy);
 // The queue a job row belongs to, dropped or not; raises XX001 when there is none.
 QueuePolicy queue_of_job(int32 queue_id);
 
+// The lock at which enqueue and redrive (RowExclusiveLock) meet drop_queue() (AccessExclusiveLock);
+// held until the transaction ends.
+void lock_queue(int32 queue_id, LOCKMODE mode);
+
 // Locks the queue against drop_queue() for this transaction and gives its policy; for enqueue.
 QueuePolicy require_queue_for_enqueue(const text *name);
 

@@ -61,7 +61,7 @@ core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
     QueuePolicy policy = queue_of_job(read_int32(row, failed_column::queue_id));
     require_access(policy, AccessLevel::operate);
     // Keeps drop_queue() away; it removes the dead letters of its queue.
-    lock_queue_object(relation_ids().queues, policy.queue_id, RowExclusiveLock);
+    lock_queue(policy.queue_id, RowExclusiveLock);
     ItemPointerData tid = row->tts_tid;
     switch (lock_newest_row(redrive.failed_jobs, &tid, row, LockWaitSkip)) {
     case TM_Ok:
