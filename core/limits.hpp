@@ -20,6 +20,16 @@ inline constexpr int error_bytes_max = 16 * 1024;
 // share this much of the history, and what earlier generations left is dropped when it is larger.
 inline constexpr int history_bytes_max = 64 * 1024 * 1024;
 
+inline constexpr int account_bytes_max = 255;
+inline constexpr int asset_bytes_max = 64;
+// Amounts are whole numbers of the asset's smallest unit; two of them cannot overflow a bigint.
+inline constexpr std::int64_t amount_min = 1;
+inline constexpr std::int64_t amount_max = std::int64_t{1} << 62;
+// A redrive appends ~ and the generation to what the producer declared, so callers may have to
+// pass, and rows hold, more than a producer may declare.
+inline constexpr int transaction_id_bytes_max = 255;
+inline constexpr int derived_transaction_id_bytes_max = transaction_id_bytes_max + 12;
+
 inline constexpr int priority_min = -32768;
 inline constexpr int priority_max = 32767;
 inline constexpr int max_attempts_min = 1;

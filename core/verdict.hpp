@@ -20,6 +20,9 @@ enum class Verdict {
     stale_lease,
     unknown_job,
     same_transaction,
+    ledger_entry_missing,
+    effect_applied,
+    ledger_conflict,
 };
 
 constexpr std::string_view verdict_name(Verdict verdict) {
@@ -52,6 +55,12 @@ constexpr std::string_view verdict_name(Verdict verdict) {
         return "unknown_job";
     case Verdict::same_transaction:
         return "same_transaction";
+    case Verdict::ledger_entry_missing:
+        return "ledger_entry_missing";
+    case Verdict::effect_applied:
+        return "effect_applied";
+    case Verdict::ledger_conflict:
+        return "ledger_conflict";
     }
     return "unknown";
 }

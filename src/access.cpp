@@ -145,6 +145,10 @@ bool payload_visible(const QueuePolicy &policy) {
 
 } // namespace
 
+bool queue_visible(const QueuePolicy &policy) {
+    return payload_visible(policy) || has_access(policy, AccessLevel::monitor);
+}
+
 void require_access(const QueuePolicy &policy, AccessLevel level) {
     if (!has_access(policy, level))
         raise_no_access(policy, level);
@@ -164,7 +168,7 @@ FAULTLINE_FUNCTION(faultline_queue_visible) {
     using namespace faultline;
     QueuePolicy policy;
     PG_RETURN_BOOL(!PG_ARGISNULL(0) && find_queue_by_id(PG_GETARG_INT32(0), &policy) &&
-                   (payload_visible(policy) || has_access(policy, AccessLevel::monitor)));
+                   queue_visible(policy));
 }
 
 // True when the current user may read what the jobs of the queue carry.

@@ -12,6 +12,9 @@ Oid owner_of_extension();
 // without a name stands for all queues, those to come included.
 bool has_access(const QueuePolicy &policy, AccessLevel level);
 
+// True when the current user has any level on the queue.
+bool queue_visible(const QueuePolicy &policy);
+
 void register_access_callbacks();
 
 } // namespace faultline

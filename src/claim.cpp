@@ -8,6 +8,7 @@
 #include "errors.hpp"
 #include "expire.hpp"
 #include "instance.hpp"
+#include "intent.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "storage/columns.hpp"
@@ -32,6 +33,7 @@ struct Claim {
     int64 lease_microseconds;
     TimestampTz now;
     ReturnSetInfo *result;
+    Ledger ledger;
     int64 expired_ids[core::claim_takeovers_max];
     int expired_count;
     uint64 random_bits[tokens_drawn_at_once];
@@ -49,6 +51,15 @@ int64 draw_token(Claim &claim) {
     return core::token_from_random(claim.random_bits[--claim.random_left]);
 }
 
+// What the job has to move, as its producer declared it.
+Column declared_intent(Claim &claim, TupleTableSlot *row) {
+    if (!declares_effect(row) ||
+        !find_transaction_of_job(claim.ledger, read_int64(row, live_column::job_id),
+                                 read_int32(row, live_column::generation)))
+        return {0, true};
+    return {intent_to_json(found_intent(claim.ledger)), false};
+}
+
 // `row` is the version before the claim.
 void add_claimed_job(Claim &claim, Datum queue_name, TupleTableSlot *row, const Lease &lease) {
     Column kind = read_durable(row, live_column::kind);
@@ -56,6 +67,7 @@ void add_claimed_job(Claim &claim, Datum queue_name, TupleTableSlot *row, const 
     Column headers = read_durable(row, live_column::headers);
     Column last_error = read_durable(row, live_column::last_error);
     Column progress = read_durable(row, live_column::progress);
+    Column ledger = declared_intent(claim, row);
     Datum values[] = {
         read_column(row, live_column::job_id).value,
         queue_name,
@@ -69,9 +81,11 @@ void add_claimed_job(Claim &claim, Datum queue_name, TupleTableSlot *row, const 
         read_column(row, live_column::enqueued_at).value,
         last_error.value,
         progress.value,
+        ledger.value,
     };
-    bool nulls[] = {false, false, kind.is_null, false, headers.is_null,    false,
-                    false, false, false,        false, last_error.is_null, progress.is_null};
+    bool nulls[] = {false,         false, kind.is_null, false, headers.is_null,    false,
+                    false,         false, false,        false, last_error.is_null, progress.is_null,
+                    ledger.is_null};
     static_assert(sizeof(nulls) == sizeof(values) / sizeof(Datum));
     add_result_row(claim.result, values, nulls, static_cast<int>(sizeof(nulls)));
 }
@@ -148,6 +162,7 @@ void walk_ready_rows(Claim &claim, const QueuePolicy &policy, Table &live_jobs, 
 
 void claim_from_queue(Claim &claim, const text *queue) {
     begin_verb("faultline.claim()");
+    claim.ledger = open_ledger(claim.now);
     Table live_jobs = open_table(relation_ids().live_jobs);
     QueuePolicy policy = require_queue(queue);
     require_access(policy, AccessLevel::worker);
@@ -158,6 +173,7 @@ void claim_from_queue(Claim &claim, const text *queue) {
         close_finder(order);
     }
     close_table(live_jobs);
+    close_ledger(claim.ledger);
     end_verb();
     // Without a maintenance worker the queue degrades and does not stop.
     if (claim.expired_count > 0)

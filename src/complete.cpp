@@ -3,7 +3,6 @@
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
-#include "settings.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
 
@@ -35,7 +34,7 @@ bool remove_held_row(LiveJobs &live, int64 lease_token) {
     case TM_Updated:
         // Extended, or asked to stop, since the snapshot: decide on the newest version.
         if (lock_live_job(live.table, row, LockWaitBlock) != RowLock::locked ||
-            !holds_lease(row, lease_token))
+            !lease_in_force(row, lease_token))
             return false;
         remove_live_job(live.table, row);
         return true;
@@ -49,16 +48,20 @@ bool remove_held_row(LiveJobs &live, int64 lease_token) {
 }
 
 core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &completion) {
-    if (!settings::allow_same_transaction && claimed_in_this_transaction(completion.lease_token))
+    if (claim_is_hidden(completion.lease_token))
         return core::Verdict::same_transaction;
     if (!find_live_job(live, completion.job_id))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
     TupleTableSlot *row = live.by_id.slot;
     require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
     // The snapshot may be older than the claim; locking raises 40001 then.
-    if (IsolationUsesXactSnapshot() && !holds_lease(row, completion.lease_token))
+    if (IsolationUsesXactSnapshot() && !lease_in_force(row, completion.lease_token))
         lock_live_job(live.table, row, LockWaitBlock);
-    if (!holds_lease(row, completion.lease_token) || !remove_held_row(live, completion.lease_token))
+    if (!lease_in_force(row, completion.lease_token))
+        return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
+    if (declares_effect(row) && !job_has_entry(completion.job_id))
+        return core::Verdict::ledger_entry_missing;
+    if (!remove_held_row(live, completion.lease_token))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
     verify_live_row(row);
     finish_job(live.table, archive, row,
@@ -70,12 +73,11 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
     return core::Verdict::succeeded;
 }
 
-[[noreturn]] void raise_same_transaction(int64 job_id) {
-    ereport(ERROR, errcode_jq(core::sqlstate_same_transaction),
-            errmsg("job " INT64_FORMAT " was claimed in this very transaction", job_id),
-            errdetail("Its lease is visible to nobody, and a crash would not count as an attempt."),
-            errhint("Commit the claim first, or set faultline.allow_same_transaction for a "
-                    "transactional dequeue."));
+[[noreturn]] void raise_entry_missing(int64 job_id) {
+    ereport(ERROR, errcode_jq(core::sqlstate_ledger_entry_missing),
+            errmsg("job " INT64_FORMAT " has no ledger entry", job_id),
+            errdetail("It was enqueued with a ledger intent, so it cannot succeed without one."),
+            errhint("Call apply_and_complete(), or apply_ledger() before complete(); or fail()."));
 }
 
 } // namespace
@@ -96,6 +98,8 @@ FAULTLINE_FUNCTION(faultline_complete) {
     core::Verdict verdict = complete_job(live, archive, completion);
     if (verdict == core::Verdict::same_transaction)
         raise_same_transaction(completion.job_id);
+    if (verdict == core::Verdict::ledger_entry_missing)
+        raise_entry_missing(completion.job_id);
     if (verdict == core::Verdict::stale_lease || verdict == core::Verdict::unknown_job)
         raise_lost_lease(completion.job_id, trace_job(completion.job_id, completion.lease_token));
     close_live_jobs(live);

@@ -2,6 +2,8 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "errors.hpp"
+#include "intent.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "storage/columns.hpp"
@@ -38,6 +40,7 @@ enum : int {
     priority_argument,
     max_attempts_argument,
     headers_argument,
+    ledger_argument,
 };
 
 // Needs begin_verb(); takes the lock that keeps drop_queue() away.
@@ -61,9 +64,10 @@ Request read_request(FunctionCallInfo fcinfo) {
     return request;
 }
 
-// SHA-256 over what makes two requests the same: kind, priority, max_attempts as given, payload as
-// jsonb prints it (so key order and white space do not matter, 1.0 and 1 differ).
-bytea *fingerprint_of(const Request &request, Datum payload) {
+// SHA-256 over what makes two requests the same: kind, priority, max_attempts as given, the
+// declared effect, payload as jsonb prints it (so key order and white space do not matter, 1.0 and
+// 1 differ).
+bytea *fingerprint_of(const Request &request, Datum payload, const Intent *intent) {
     StringInfoData input;
     initStringInfo(&input);
     if (request.kind != nullptr) {
@@ -73,6 +77,8 @@ bytea *fingerprint_of(const Request &request, Datum payload) {
     appendStringInfo(&input, " priority %d", request.priority);
     if (request.max_attempts_given)
         appendStringInfo(&input, " max_attempts %d", request.max_attempts);
+    if (intent != nullptr)
+        append_intent(&input, *intent);
     appendStringInfoString(&input, " payload ");
     Jsonb *json = DatumGetJsonbP(payload);
     JsonbToCString(&input, &json->root, VARSIZE(json));
@@ -92,10 +98,17 @@ bytea *fingerprint_of(const Request &request, Datum payload) {
     return digest;
 }
 
-TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, int64 job_id, Datum payload,
-                          const text *key) {
+// What one job brings besides what all jobs of its call share.
+struct NewJob {
+    int64 job_id;
+    Datum payload;
+    const text *key;      // may be null
+    const Intent *intent; // may be null
+};
+
+TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, const NewJob &job) {
     RowWriter writer(slot);
-    writer.set(live_column::job_id, Int64GetDatum(job_id));
+    writer.set(live_column::job_id, Int64GetDatum(job.job_id));
     writer.set(live_column::next_run_at, TimestampTzGetDatum(request.next_run_at));
     writer.set(live_column::enqueued_at, TimestampTzGetDatum(request.now));
     writer.set(live_column::queue_id, Int32GetDatum(request.policy.queue_id));
@@ -106,8 +119,9 @@ TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, int64 jo
     writer.set(live_column::priority, Int16GetDatum(static_cast<int16>(request.priority)));
     writer.set(live_column::state, CharGetDatum(static_cast<char>(core::JobState::queued)));
     writer.set_nullable(live_column::kind, PointerGetDatum(request.kind), request.kind == nullptr);
-    writer.set_nullable(live_column::idempotency_key, PointerGetDatum(key), key == nullptr);
-    writer.set(live_column::payload, payload);
+    writer.set(live_column::declares_effect, BoolGetDatum(job.intent != nullptr));
+    writer.set_nullable(live_column::idempotency_key, PointerGetDatum(job.key), job.key == nullptr);
+    writer.set(live_column::payload, job.payload);
     writer.set_nullable(live_column::headers, request.headers, !request.has_headers);
     TupleTableSlot *row = writer.finish();
     verify_live_row(row);
@@ -116,79 +130,151 @@ TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, int64 jo
 
 int64 draw_job_id() { return nextval_internal(relation_ids().job_id_seq, false); }
 
-KeyUse key_use(const Request &request, const text *key, Datum payload, int64 job_id) {
+KeyUse key_use(const Request &request, const NewJob &job) {
     return {.queue_id = request.policy.queue_id,
-            .key = key,
-            .fingerprint = fingerprint_of(request, payload),
-            .job_id = job_id,
+            .key = job.key,
+            .fingerprint = fingerprint_of(request, job.payload, job.intent),
+            .job_id = job.job_id,
             .now = request.now};
 }
 
-struct KeyedJob {
-    const text *key;
-    int input_index;
-};
-
-int compare_keyed_jobs(const void *a, const void *b) {
-    const auto *left = static_cast<const KeyedJob *>(a);
-    const auto *right = static_cast<const KeyedJob *>(b);
-    auto left_bytes = VARSIZE_ANY_EXHDR(left->key);
-    auto right_bytes = VARSIZE_ANY_EXHDR(right->key);
-    int order =
-        memcmp(VARDATA_ANY(left->key), VARDATA_ANY(right->key), Min(left_bytes, right_bytes));
-    if (order != 0)
-        return order;
-    if (left_bytes != right_bytes)
-        return left_bytes < right_bytes ? -1 : 1;
-    return left->input_index - right->input_index;
+// `position` names the element of an array in errors, 0 for none.
+const Intent *read_intent(Datum json, int position) {
+    auto *intent = static_cast<Intent *>(palloc(sizeof(Intent)));
+    *intent = intent_from_json(json, position);
+    return intent;
 }
 
-// Claims all keys, in the order of the keys, so that two calls with the same ones cannot deadlock.
-// job_ids[i] becomes the first user's id where the key was taken.
-void claim_keys(const Request &request, const Elements &payloads, const Elements &keys,
-                int64 *job_ids) {
-    auto *keyed = static_cast<KeyedJob *>(palloc(sizeof(KeyedJob) * (keys.count + 1)));
-    int count = 0;
-    for (int i = 0; i < keys.count; i++) {
-        if (keys.nulls[i])
-            continue;
-        const text *key = DatumGetTextPP(keys.values[i]);
-        check_text_length(key, "idempotency_key", core::key_bytes_max);
-        keyed[count++] = {key, i};
-    }
+// Writes the transaction of a new job as INIT; raises JQ007 when its id is taken.
+void declare_intent(Ledger &ledger, const Request &request, const NewJob &job) {
+    Intent intent = *job.intent;
+    intent.job_id = job.job_id;
+    intent.generation = 1;
+    intent.queue_id = request.policy.queue_id;
+    if (insert_intent(ledger, intent, core::TransactionState::init))
+        return;
+    const char *id = text_to_cstring(intent.transaction_id);
+    ereport(
+        ERROR, errcode_jq(core::sqlstate_ledger_conflict),
+        errmsg("ledger transaction \"%s\" exists already", id),
+        errdetail("It belongs to job " INT64_FORMAT ".", found_intent(ledger).job_id),
+        errhint("A transaction_id names one effect for ever. To repeat a request safely, give it "
+                "an idempotency_key as well."));
+}
+
+// The jobs of one enqueue_many().
+struct NewJobs {
+    NewJob *jobs;
+    int64 *answers; // the ids to return: a job's own, or that of the first user of its key
+    int count;
+};
+
+bool is_new(const NewJobs &batch, int position) {
+    return batch.answers[position] == batch.jobs[position].job_id;
+}
+
+// Several keys, or transactions, are written in the order of their bytes, so that two calls with
+// the same ones cannot deadlock.
+struct Ordered {
+    const text *name;
+    int position;
+};
+
+int compare_ordered(const void *a, const void *b) {
+    const auto *left = static_cast<const Ordered *>(a);
+    const auto *right = static_cast<const Ordered *>(b);
+    int order = compare_bytes(left->name, right->name);
+    return order != 0 ? order : left->position - right->position;
+}
+
+// The jobs for which name_of(position) is not null, in order.
+template <typename NameOf> Ordered *in_order(const NewJobs &batch, int *count, NameOf name_of) {
+    auto *ordered = static_cast<Ordered *>(palloc(sizeof(Ordered) * (batch.count + 1)));
+    *count = 0;
+    for (int i = 0; i < batch.count; i++)
+        if (const text *name = name_of(i))
+            ordered[(*count)++] = {name, i};
+    qsort(ordered, *count, sizeof(Ordered), compare_ordered);
+    return ordered;
+}
+
+void claim_keys(const Request &request, NewJobs &batch) {
+    int count;
+    Ordered *keyed = in_order(batch, &count, [&](int i) { return batch.jobs[i].key; });
     if (count == 0)
         return;
-    qsort(keyed, count, sizeof(KeyedJob), compare_keyed_jobs);
     Table table = open_keys();
     MemoryContext row_memory = create_row_memory();
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
-        int position = keyed[i].input_index;
-        job_ids[position] = in_row_memory(row_memory, [&] {
-            return claim_key(table, key_use(request, keyed[i].key, payloads.values[position],
-                                            job_ids[position]));
-        });
+        int position = keyed[i].position;
+        batch.answers[position] = in_row_memory(
+            row_memory, [&] { return claim_key(table, key_use(request, batch.jobs[position])); });
     }
     MemoryContextDelete(row_memory);
     close_table(table);
 }
 
-void insert_jobs(const Request &request, const Elements &payloads, const Elements &keys,
-                 const int64 *drawn_ids, const int64 *job_ids) {
+void declare_intents(const Request &request, const NewJobs &batch) {
+    int count;
+    Ordered *declared = in_order(batch, &count, [&](int i) -> const text * {
+        const Intent *intent = batch.jobs[i].intent;
+        return intent != nullptr && is_new(batch, i) ? intent->transaction_id : nullptr;
+    });
+    Ledger ledger = open_ledger(request.now);
+    for (int i = 0; i < count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        declare_intent(ledger, request, batch.jobs[declared[i].position]);
+    }
+    close_ledger(ledger);
+}
+
+void insert_jobs(const Request &request, const NewJobs &jobs) {
     Table live_jobs = open_table(relation_ids().live_jobs);
     RowBatch batch;
     start_batch(batch, &live_jobs);
-    for (int i = 0; i < payloads.count; i++) {
+    for (int i = 0; i < jobs.count; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (job_ids[i] != drawn_ids[i])
-            continue; // its key names an earlier job
-        const text *key =
-            keys.values == nullptr || keys.nulls[i] ? nullptr : DatumGetTextPP(keys.values[i]);
-        write_job(batch_slot(batch), request, job_ids[i], payloads.values[i], key);
+        if (!is_new(jobs, i))
+            continue;
+        write_job(batch_slot(batch), request, jobs.jobs[i]);
         add_to_batch(batch);
     }
     flush_batch(batch);
     close_table(live_jobs);
+}
+
+// An optional array argument with one element, possibly null, for each payload.
+Elements elements_beside(FunctionCallInfo fcinfo, const Elements &payloads, int index,
+                         const char *name, Oid type) {
+    if (PG_ARGISNULL(index))
+        return {};
+    Elements elements = required_array(fcinfo, index, name, type, true);
+    check_same_length(payloads, "payloads", elements, name);
+    return elements;
+}
+
+// The job ids are not drawn yet.
+NewJobs read_jobs(FunctionCallInfo fcinfo) {
+    Elements payloads = required_array(fcinfo, payload_argument, "payloads", JSONBOID, false);
+    Elements keys = elements_beside(fcinfo, payloads, key_argument, "idempotency_keys", TEXTOID);
+    Elements intents = elements_beside(fcinfo, payloads, ledger_argument, "ledger", JSONBOID);
+    NewJobs batch;
+    batch.count = payloads.count;
+    batch.jobs = static_cast<NewJob *>(palloc0(sizeof(NewJob) * (batch.count + 1)));
+    batch.answers = static_cast<int64 *>(palloc0(sizeof(int64) * (batch.count + 1)));
+    for (int i = 0; i < batch.count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        NewJob &job = batch.jobs[i];
+        job.payload = payloads.values[i];
+        if (keys.values != nullptr && !keys.nulls[i]) {
+            job.key = DatumGetTextPP(keys.values[i]);
+            check_text_length(job.key, "idempotency_key", core::key_bytes_max);
+        }
+        if (intents.values != nullptr && !intents.nulls[i])
+            job.intent = read_intent(intents.values[i], i + 1);
+    }
+    return batch;
 }
 
 } // namespace
@@ -197,47 +283,49 @@ void insert_jobs(const Request &request, const Elements &payloads, const Element
 
 FAULTLINE_FUNCTION(faultline_enqueue) {
     using namespace faultline;
-    Datum payload = required_datum(fcinfo, payload_argument, "payload");
-    const text *key = optional_text(fcinfo, key_argument, "idempotency_key", core::key_bytes_max);
+    NewJob job = {};
+    job.payload = required_datum(fcinfo, payload_argument, "payload");
+    job.key = optional_text(fcinfo, key_argument, "idempotency_key", core::key_bytes_max);
     begin_verb("faultline.enqueue()");
     Request request = read_request(fcinfo);
-    int64 job_id = draw_job_id();
-    if (key != nullptr) {
+    if (!PG_ARGISNULL(ledger_argument))
+        job.intent = read_intent(PG_GETARG_DATUM(ledger_argument), 0);
+    job.job_id = draw_job_id();
+    if (job.key != nullptr) {
         Table keys = open_keys();
-        int64 first_job_id = claim_key(keys, key_use(request, key, payload, job_id));
+        int64 first_job_id = claim_key(keys, key_use(request, job));
         close_table(keys);
-        if (first_job_id != job_id) {
+        if (first_job_id != job.job_id) {
             end_verb();
             PG_RETURN_INT64(first_job_id);
         }
     }
+    if (job.intent != nullptr) {
+        Ledger ledger = open_ledger(request.now);
+        declare_intent(ledger, request, job);
+        close_ledger(ledger);
+    }
     Table live_jobs = open_table(relation_ids().live_jobs);
-    insert_row(live_jobs, write_job(live_jobs.write_slot, request, job_id, payload, key));
+    insert_row(live_jobs, write_job(live_jobs.write_slot, request, job));
     close_table(live_jobs);
     end_verb();
-    PG_RETURN_INT64(job_id);
+    PG_RETURN_INT64(job.job_id);
 }
 
 FAULTLINE_FUNCTION(faultline_enqueue_many) {
     using namespace faultline;
-    Elements payloads = required_array(fcinfo, payload_argument, "payloads", JSONBOID, false);
-    Elements keys = {};
-    if (!PG_ARGISNULL(key_argument)) {
-        keys = required_array(fcinfo, key_argument, "idempotency_keys", TEXTOID, true);
-        check_same_length(payloads, "payloads", keys, "idempotency_keys");
-    }
     begin_verb("faultline.enqueue_many()");
     Request request = read_request(fcinfo);
-    auto *drawn_ids = static_cast<int64 *>(palloc(sizeof(int64) * (payloads.count + 1)));
-    auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * (payloads.count + 1)));
-    for (int i = 0; i < payloads.count; i++)
-        drawn_ids[i] = job_ids[i] = draw_job_id();
-    claim_keys(request, payloads, keys, job_ids);
-    insert_jobs(request, payloads, keys, drawn_ids, job_ids);
+    NewJobs batch = read_jobs(fcinfo);
+    for (int i = 0; i < batch.count; i++)
+        batch.answers[i] = batch.jobs[i].job_id = draw_job_id();
+    claim_keys(request, batch);
+    declare_intents(request, batch);
+    insert_jobs(request, batch);
     end_verb();
     ReturnSetInfo *result = start_scalar_result(fcinfo);
-    for (int i = 0; i < payloads.count; i++) {
-        Datum value = Int64GetDatum(job_ids[i]);
+    for (int i = 0; i < batch.count; i++) {
+        Datum value = Int64GetDatum(batch.answers[i]);
         bool is_null = false;
         add_result_row(result, &value, &is_null, 1);
     }

@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "result.hpp"
 #include "row_memory.hpp"
 #include "settle.hpp"
 #include "storage/columns.hpp"
@@ -24,32 +25,33 @@ bool lease_expired(TupleTableSlot *row, TimestampTz now) {
 }
 
 // Looks again under the row's lock: the lease may have been extended or the job may have ended.
-bool expire_job(LiveJobs &live, Archive &archive, const text *error, int64 job_id) {
+void expire_job(LiveJobs &live, Archive &archive, const text *error, int64 job_id,
+                ExpiredJobs *expired) {
     if (!find_live_job(live, job_id) || !lease_expired(live.by_id.slot, archive.now))
-        return false;
+        return;
     if (lock_live_job(live.table, live.by_id.slot, LockWaitSkip) != RowLock::locked ||
         !lease_expired(live.by_id.slot, archive.now))
-        return false;
-    settle(live.table, archive, live.by_id.slot,
-           {.outcome = core::AttemptOutcome::lease_expired,
-            .error = error,
-            .discard = false,
-            .has_retry_delay = false,
-            .retry_delay_microseconds = 0});
-    return true;
+        return;
+    core::Verdict verdict = settle(live.table, archive, live.by_id.slot,
+                                   {.outcome = core::AttemptOutcome::lease_expired,
+                                    .error = error,
+                                    .discard = false,
+                                    .has_retry_delay = false,
+                                    .retry_delay_microseconds = 0});
+    (verdict == core::Verdict::succeeded ? expired->succeeded : expired->settled)++;
 }
 
-int64 expire_rows(const int64 *job_ids, int count) {
+ExpiredJobs expire_rows(const int64 *job_ids, int count) {
     begin_verb("faultline.expire_leases()");
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
     const text *error = cstring_to_text("lease expired");
     MemoryContext row_memory = create_row_memory();
-    int64 expired = 0;
+    ExpiredJobs expired = {};
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (in_row_memory(row_memory, [&] { return expire_job(live, archive, error, job_ids[i]); }))
-            expired++;
+        in_row_memory(row_memory,
+                      [&] { return expire_job(live, archive, error, job_ids[i], &expired); });
     }
     MemoryContextDelete(row_memory);
     close_live_jobs(live);
@@ -58,17 +60,20 @@ int64 expire_rows(const int64 *job_ids, int count) {
     return expired;
 }
 
-// Returns -1, with a warning in the log, when a row raised: nothing of the batch was done then.
-int64 expire_in_subtransaction(const int64 *job_ids, int count) {
+// False, with a warning in the log, when a row raised: nothing of the batch was done then.
+bool expire_in_subtransaction(const int64 *job_ids, int count, ExpiredJobs *expired) {
     MemoryContext caller_memory = CurrentMemoryContext;
     ResourceOwner caller_owner = CurrentResourceOwner;
-    volatile int64 expired = -1;
+    volatile bool done = false;
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(caller_memory);
     PG_TRY();
     {
-        expired = expire_rows(job_ids, count);
+        ExpiredJobs together = expire_rows(job_ids, count);
         ReleaseCurrentSubTransaction();
+        expired->succeeded += together.succeeded;
+        expired->settled += together.settled;
+        done = true;
     }
     PG_CATCH();
     {
@@ -91,7 +96,7 @@ int64 expire_in_subtransaction(const int64 *job_ids, int count) {
     PG_END_TRY();
     MemoryContextSwitchTo(caller_memory);
     CurrentResourceOwner = caller_owner;
-    return expired;
+    return done;
 }
 
 // Running rows with an expired lease that the current user may expire.
@@ -117,31 +122,47 @@ int collect_expired(int64 *job_ids, int jobs_max) {
 
 } // namespace
 
-int64 expire_jobs(const int64 *job_ids, int count) {
-    int64 expired = 0;
+ExpiredJobs expire_jobs(const int64 *job_ids, int count) {
+    ExpiredJobs expired = {};
     for (int start = 0; start < count; start += rows_per_subtransaction) {
         CHECK_FOR_INTERRUPTS();
         int length = Min(rows_per_subtransaction, count - start);
-        int64 together = expire_in_subtransaction(job_ids + start, length);
-        if (together >= 0) {
-            expired += together;
+        if (expire_in_subtransaction(job_ids + start, length, &expired))
             continue;
-        }
-        for (int i = start; length > 1 && i < start + length; i++) {
-            int64 alone = expire_in_subtransaction(job_ids + i, 1);
-            expired += alone > 0 ? alone : 0;
-        }
+        for (int i = start; length > 1 && i < start + length; i++)
+            expire_in_subtransaction(job_ids + i, 1, &expired);
     }
     return expired;
 }
 
-} // namespace faultline
+namespace {
 
-FAULTLINE_FUNCTION(faultline_expire_leases) {
-    using namespace faultline;
+ExpiredJobs expire_some(FunctionCallInfo fcinfo) {
     int jobs_max = bounded_int32(fcinfo, 0, "max_jobs", core::maintenance_jobs_default, 1,
                                  core::maintenance_jobs_max);
     auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
-    int count = collect_expired(job_ids, jobs_max);
-    PG_RETURN_INT64(expire_jobs(job_ids, count));
+    return expire_jobs(job_ids, collect_expired(job_ids, jobs_max));
+}
+
+} // namespace
+
+} // namespace faultline
+
+FAULTLINE_FUNCTION(faultline_expire_leases) {
+    faultline::ExpiredJobs expired = faultline::expire_some(fcinfo);
+    PG_RETURN_INT64(expired.succeeded + expired.settled);
+}
+
+FAULTLINE_FUNCTION(faultline_settle_expired) {
+    using namespace faultline;
+    ExpiredJobs expired = expire_some(fcinfo);
+    ReturnSetInfo *result = start_result(fcinfo);
+    bool nulls[] = {false, false};
+    Datum succeeded[] = {name_datum(core::reconcile_rule_name(core::ReconcileRule::r1_succeeded)),
+                         Int64GetDatum(expired.succeeded)};
+    add_result_row(result, succeeded, nulls, lengthof(succeeded));
+    Datum settled[] = {name_datum(core::reconcile_rule_name(core::ReconcileRule::r2_settled)),
+                       Int64GetDatum(expired.settled)};
+    add_result_row(result, settled, nulls, lengthof(settled));
+    return static_cast<Datum>(0);
 }

@@ -11,18 +11,20 @@ namespace faultline {
 namespace {
 
 // The answer to a call that took effect before: the same again.
-core::Verdict verdict_of_trace(const JobTrace &trace) {
+core::Verdict verdict_of_trace(const JobTrace &trace, int64 job_id) {
     if (trace.attempt_ended && trace.outcome == core::AttemptOutcome::failed)
         return trace.outcome_final ? core::Verdict::failed : core::Verdict::retrying;
     if (trace.attempt_ended && trace.outcome == core::AttemptOutcome::cancelled)
         return core::Verdict::cancelled;
+    if (trace.succeeded_with_token && job_has_entry(job_id))
+        return core::Verdict::succeeded;
     return trace.known ? core::Verdict::stale_lease : core::Verdict::unknown_job;
 }
 
 core::Verdict fail_job(LiveJobs &live, Archive &archive, int64 job_id, int64 lease_token,
                        const EndOfAttempt &end) {
     if (!lock_held_job(live, job_id, lease_token))
-        return verdict_of_trace(trace_job(job_id, lease_token));
+        return verdict_of_trace(trace_job(job_id, lease_token), job_id);
     return settle(live.table, archive, live.by_id.slot, end);
 }
 

@@ -1,10 +1,20 @@
 // Owns the common part of the verbs that act under a lease.
 #include "held_job.hpp"
 
+#include "clock.hpp"
+#include "errors.hpp"
 #include "result.hpp"
+#include "settings.hpp"
 #include "storage/columns.hpp"
+#include "transaction.hpp"
 
 namespace faultline {
+
+bool lease_in_force(TupleTableSlot *row, int64 lease_token) {
+    return holds_lease(row, lease_token) &&
+           (!settings::strict_lease ||
+            read_int64(row, live_column::lease_expires_at) > clock_now());
+}
 
 bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token) {
     if (!find_live_job(live, job_id))
@@ -12,10 +22,22 @@ bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token) {
     TupleTableSlot *row = live.by_id.slot;
     require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::worker);
     // A stale caller neither waits for the job's holder nor holds it up.
-    if (!IsolationUsesXactSnapshot() && !holds_lease(row, lease_token))
+    if (!IsolationUsesXactSnapshot() && !lease_in_force(row, lease_token))
         return false;
     return lock_live_job(live.table, row, LockWaitBlock) == RowLock::locked &&
-           holds_lease(row, lease_token);
+           lease_in_force(row, lease_token);
+}
+
+bool claim_is_hidden(int64 lease_token) {
+    return !settings::allow_same_transaction && claimed_in_this_transaction(lease_token);
+}
+
+void raise_same_transaction(int64 job_id) {
+    ereport(ERROR, errcode_jq(core::sqlstate_same_transaction),
+            errmsg("job " INT64_FORMAT " was claimed in this very transaction", job_id),
+            errdetail("Its lease is visible to nobody, and a crash would not count as an attempt."),
+            errhint("Commit the claim first, or set faultline.allow_same_transaction for a "
+                    "transactional dequeue."));
 }
 
 const text *bounded_error(const text *error) {

@@ -8,9 +8,17 @@
 
 namespace faultline {
 
+// The fencing rule on one row version, with faultline.strict_lease in mind.
+bool lease_in_force(TupleTableSlot *row, int64 lease_token);
+
 // Finds the job, checks that the caller may work on its queue, locks its row and checks the lease
 // under that lock.  True: live.by_id.slot is the locked row, running under this very lease.
 bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token);
+
+// True when the job was claimed in this very transaction, which nobody else can see, and the
+// settings do not allow to end it there.
+bool claim_is_hidden(int64 lease_token);
+[[noreturn]] void raise_same_transaction(int64 job_id);
 
 // Cuts an error text to what is kept.
 const text *bounded_error(const text *error);

@@ -13,15 +13,6 @@ namespace {
 
 constexpr const char *owner_function_suffix = "_as_owner";
 
-// The first argument of type text is the queue that is worked on; a new queue, and functions
-// without one, ask for the level on all queues.
-QueuePolicy queue_of_call(FunctionCallInfo fcinfo, const char *function_name) {
-    QueuePolicy policy = {};
-    if (fcinfo->nargs == 0 || strcmp(function_name, "create_queue") == 0)
-        return policy;
-    return require_queue(required_text(fcinfo, 0, "queue name"));
-}
-
 Oid owner_function(Oid function, const char *function_name, int argument_count) {
     Oid *argument_types;
     int declared_count;
@@ -32,16 +23,10 @@ Oid owner_function(Oid function, const char *function_name, int argument_count) 
     return LookupFuncName(qualified, argument_count, argument_types, false);
 }
 
-} // namespace
-
-} // namespace faultline
-
-FAULTLINE_FUNCTION(faultline_call_as_owner) {
-    using namespace faultline;
+// Needs the check of the caller's level.
+Datum call_as_owner(FunctionCallInfo fcinfo) {
     const char *function_name = get_func_name(fcinfo->flinfo->fn_oid);
     PreventCommandIfReadOnly(psprintf("faultline.%s()", function_name));
-    require_access(queue_of_call(fcinfo, function_name), AccessLevel::operate);
-
     FmgrInfo target;
     fmgr_info(owner_function(fcinfo->flinfo->fn_oid, function_name, fcinfo->nargs), &target);
     LOCAL_FCINFO(call, FUNC_MAX_ARGS);
@@ -58,4 +43,22 @@ FAULTLINE_FUNCTION(faultline_call_as_owner) {
     SetUserIdAndSecContext(caller, security_context);
     fcinfo->isnull = call->isnull;
     return result;
+}
+
+} // namespace
+
+} // namespace faultline
+
+// For functions about the whole database: asks for the level on all queues.
+FAULTLINE_FUNCTION(faultline_call_as_owner) {
+    using namespace faultline;
+    require_access({}, AccessLevel::operate);
+    return call_as_owner(fcinfo);
+}
+
+// For functions whose first argument names the queue they work on.
+FAULTLINE_FUNCTION(faultline_call_as_owner_of_queue) {
+    using namespace faultline;
+    require_access(require_queue(required_text(fcinfo, 0, "queue name")), AccessLevel::operate);
+    return call_as_owner(fcinfo);
 }

@@ -19,6 +19,7 @@ constexpr ColumnPair live_from_failed[] = {
     {live_column::attempt, failed_column::attempt},
     {live_column::max_attempts, failed_column::max_attempts},
     {live_column::priority, failed_column::priority},
+    {live_column::declares_effect, failed_column::declares_effect},
     {live_column::kind, failed_column::kind},
     {live_column::idempotency_key, failed_column::idempotency_key},
     {live_column::payload, failed_column::payload},
@@ -32,6 +33,7 @@ struct Redrive {
     Table live_jobs;
     Table failed_jobs;
     Finder by_id;
+    Ledger ledger;
     TimestampTz next_run_at;
     ReturnSetInfo *result;
 };
@@ -49,6 +51,22 @@ void make_live(Redrive &redrive, TupleTableSlot *failed) {
     TupleTableSlot *row = writer.finish();
     verify_live_row(row);
     insert_row(redrive.live_jobs, row);
+}
+
+// The transaction of a dead letter has failed for ever, so the job gets a new one with the same
+// content: the first one's id with ~ and the new generation behind it.  False when that id is
+// taken.
+bool renew_intent(Redrive &redrive, TupleTableSlot *failed) {
+    int64 job_id = read_int64(failed, failed_column::job_id);
+    constexpr int32 first_generation = 1;
+    if (!find_transaction_of_job(redrive.ledger, job_id, first_generation))
+        raise_corrupt_row(job_id, "It declares an effect, but has no ledger transaction.");
+    Intent first = found_intent(redrive.ledger);
+    Intent next = first;
+    next.generation = read_int32(failed, failed_column::generation) + 1;
+    next.transaction_id =
+        cstring_to_text(psprintf("%s~%d", text_to_cstring(first.transaction_id), next.generation));
+    return insert_intent(redrive.ledger, next, core::TransactionState::init);
 }
 
 core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
@@ -71,6 +89,11 @@ core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
     default:
         return trace_job(job_id, 0).known ? core::Verdict::not_failed : core::Verdict::unknown_job;
     }
+    if (job_has_entry(job_id))
+        return core::Verdict::effect_applied;
+    if (DatumGetBool(read_column(row, failed_column::declares_effect).value) &&
+        !renew_intent(redrive, row))
+        return core::Verdict::ledger_conflict;
     tid = row->tts_tid;
     make_live(redrive, row);
     if (delete_row(redrive.failed_jobs, &tid) != TM_Ok)
@@ -127,7 +150,9 @@ FAULTLINE_FUNCTION(faultline_redrive) {
     int count;
     int64 *ids = jobs_to_redrive(fcinfo, &count);
     Redrive redrive = {};
-    redrive.next_run_at = add_microseconds(clock_now(), delay);
+    TimestampTz now = clock_now();
+    redrive.next_run_at = add_microseconds(now, delay);
+    redrive.ledger = open_ledger(now);
     redrive.live_jobs = open_table(relation_ids().live_jobs);
     redrive.failed_jobs = open_table(relation_ids().failed_jobs);
     redrive.by_id = open_finder(redrive.failed_jobs.relation, relation_ids().failed_jobs_pkey,
@@ -143,6 +168,7 @@ FAULTLINE_FUNCTION(faultline_redrive) {
         add_verdict_row(redrive.result, ids[i], verdict);
     }
     MemoryContextDelete(row_memory);
+    close_ledger(redrive.ledger);
     close_finder(redrive.by_id);
     close_table(redrive.failed_jobs);
     close_table(redrive.live_jobs);

@@ -1,33 +1,18 @@
 // release(): a worker gives a job back without having tried it.
 #include "clock.hpp"
 #include "held_job.hpp"
-#include "storage/columns.hpp"
 #include "transaction.hpp"
 
 namespace faultline {
 
 namespace {
 
-// A job asked to stop does not go back to the queue: it ends as cancelled.
-void release_job(LiveJobs &live, Archive &archive, bool has_delay, int64 delay) {
-    TupleTableSlot *row = live.by_id.slot;
-    if (!read_column(row, live_column::cancel_requested_at).is_null) {
-        settle(live.table, archive, row,
-               {.outcome = core::AttemptOutcome::released,
-                .error = nullptr,
-                .discard = false,
-                .has_retry_delay = false,
-                .retry_delay_microseconds = 0});
-        return;
-    }
-    archive_attempt(archive, row,
-                    {.outcome = core::AttemptOutcome::released, .final = false, .error = nullptr});
-    // Without a delay it keeps its place in the order.
-    requeue(live.table, row,
-            {.next_run_at = has_delay ? add_microseconds(archive.now, delay)
-                                      : read_int64(row, live_column::next_run_at),
-             .last_error = nullptr,
-             .uncounted = true});
+// The answer to a call that took effect before is the same again.
+bool took_effect_before(const JobTrace &trace, int64 job_id) {
+    if (trace.attempt_ended)
+        return trace.outcome == core::AttemptOutcome::released ||
+               trace.outcome == core::AttemptOutcome::cancelled;
+    return trace.succeeded_with_token && job_has_entry(job_id);
 }
 
 } // namespace
@@ -44,12 +29,15 @@ FAULTLINE_FUNCTION(faultline_release) {
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
     if (lock_held_job(live, job_id, lease_token)) {
-        release_job(live, archive, has_delay, delay);
+        settle(live.table, archive, live.by_id.slot,
+               {.outcome = core::AttemptOutcome::released,
+                .error = nullptr,
+                .discard = false,
+                .has_retry_delay = has_delay,
+                .retry_delay_microseconds = delay});
     } else {
-        // A repeated call that took effect before is a success.
         JobTrace trace = trace_job(job_id, lease_token);
-        if (!trace.attempt_ended || (trace.outcome != core::AttemptOutcome::released &&
-                                     trace.outcome != core::AttemptOutcome::cancelled))
+        if (!took_effect_before(trace, job_id))
             raise_lost_lease(job_id, trace);
     }
     close_live_jobs(live);

@@ -27,10 +27,11 @@ void add_result_row(ReturnSetInfo *result, const Datum *values, const bool *null
     tuplestore_putvalues(result->setResult, result->setDesc, row_values, row_nulls);
 }
 
-Datum verdict_datum(core::Verdict verdict) {
-    std::string_view name = core::verdict_name(verdict);
+Datum name_datum(std::string_view name) {
     return PointerGetDatum(cstring_to_text_with_len(name.data(), static_cast<int>(name.size())));
 }
+
+Datum verdict_datum(core::Verdict verdict) { return name_datum(core::verdict_name(verdict)); }
 
 void add_verdict_row(ReturnSetInfo *result, int64 job_id, core::Verdict verdict) {
     Datum values[2] = {Int64GetDatum(job_id), verdict_datum(verdict)};

@@ -20,6 +20,7 @@ void add_result_row(ReturnSetInfo *result, const Datum *values, const bool *null
 
 void add_verdict_row(ReturnSetInfo *result, int64 job_id, core::Verdict verdict);
 
+Datum name_datum(std::string_view name); // as text
 Datum verdict_datum(core::Verdict verdict);
 
 } // namespace faultline

@@ -13,10 +13,16 @@ inline MemoryContext create_row_memory() {
 // more memory than one for a few.  What must live longer is allocated in a context of its own.
 template <typename Act> auto in_row_memory(MemoryContext row_memory, Act act) {
     MemoryContext caller = MemoryContextSwitchTo(row_memory);
-    auto result = act();
-    MemoryContextSwitchTo(caller);
-    MemoryContextReset(row_memory);
-    return result;
+    if constexpr (std::is_void_v<decltype(act())>) {
+        act();
+        MemoryContextSwitchTo(caller);
+        MemoryContextReset(row_memory);
+    } else {
+        auto result = act();
+        MemoryContextSwitchTo(caller);
+        MemoryContextReset(row_memory);
+        return result;
+    }
 }
 
 } // namespace faultline

@@ -5,6 +5,7 @@ namespace faultline::settings {
 
 bool allow_virtual_clock = false;
 bool allow_same_transaction = false;
+bool strict_lease = false;
 int lock_timeout_milliseconds = 100;
 
 namespace {
@@ -27,6 +28,11 @@ void define() {
         "Such a claim is invisible to others until it ends, and a crash does not count as an "
         "attempt.",
         &allow_same_transaction, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("faultline.strict_lease",
+                             "Refuses calls under a lease that has expired.",
+                             "When off, a worker that is late may still end its job as long as "
+                             "nobody has taken it over.",
+                             &strict_lease, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "faultline.lock_timeout", "Longest time that maintenance waits for a lock.",
         "Others wait behind it for as long; what could not be locked is "

@@ -26,13 +26,28 @@ FinishedRecord cancelled_record(TupleTableSlot *row) {
             .note = reason.is_null ? nullptr : DatumGetTextPP(reason.value)};
 }
 
-TimestampTz retry_time(const QueuePolicy &policy, const EndOfAttempt &end, int64 attempts,
+// A released job keeps its place in the order, unless a delay was asked for.
+TimestampTz retry_time(const QueuePolicy &policy, const EndOfAttempt &end, TupleTableSlot *row,
                        TimestampTz now) {
+    if (end.outcome == core::AttemptOutcome::released && !end.has_retry_delay)
+        return read_int64(row, live_column::next_run_at);
     int64 delay = end.has_retry_delay
                       ? end.retry_delay_microseconds
-                      : core::backoff_microseconds(policy.backoff, attempts,
+                      : core::backoff_microseconds(policy.backoff, attempts_counted(row),
                                                    pg_prng_double(&pg_global_prng_state));
     return add_microseconds(now, delay);
+}
+
+// Nobody will apply what the job declared: its transaction ends with it, in the same commit.
+void fail_intent(Ledger &ledger, TupleTableSlot *row, const text *reason) {
+    if (!declares_effect(row) ||
+        !find_transaction_of_job(ledger, read_int64(row, live_column::job_id),
+                                 read_int32(row, live_column::generation)))
+        return;
+    lock_transaction(ledger);
+    if (found_state(ledger) == core::TransactionState::init)
+        move_transaction(ledger, core::TransactionState::failed,
+                         {.failure_reason = reason, .metadata = nullptr});
 }
 
 } // namespace
@@ -40,8 +55,11 @@ TimestampTz retry_time(const QueuePolicy &policy, const EndOfAttempt &end, int64
 core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
                      const EndOfAttempt &end) {
     QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
+    bool released = end.outcome == core::AttemptOutcome::released;
     core::AttemptEnd attempt_end = {
+        .effect_exists = job_has_entry(read_int64(row, live_column::job_id)),
         .cancel_requested = !read_column(row, live_column::cancel_requested_at).is_null,
+        .released = released,
         .discard = end.discard,
         .attempts_counted = attempts_counted(row),
         .attempts_max = read_int32(row, live_column::max_attempts),
@@ -52,13 +70,14 @@ core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
         .final = step != core::NextStep::retry,
         .error = end.error,
     };
-    archive_attempt(archive, row, record);
+    if (step != core::NextStep::succeed)
+        archive_attempt(archive, row, record);
     switch (step) {
     case core::NextStep::retry:
         requeue(live_jobs, row,
-                {.next_run_at = retry_time(policy, end, attempt_end.attempts_counted, archive.now),
+                {.next_run_at = retry_time(policy, end, row, archive.now),
                  .last_error = end.error,
-                 .uncounted = false});
+                 .uncounted = released});
         return core::Verdict::retrying;
     case core::NextStep::cancel:
         finish_job(live_jobs, archive, row, cancelled_record(row), false);
@@ -66,14 +85,26 @@ core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
     case core::NextStep::dead_letter:
         // The key of a dead letter does not expire: the job may still be redriven.
         archive_dead_letter(archive, row, core::failure_reason(attempt_end), record);
+        fail_intent(archive.ledger, row, end.error);
         remove_live_job(live_jobs, row);
         return core::Verdict::failed;
+    case core::NextStep::succeed:
+        finish_job(live_jobs, archive, row,
+                   {.state = core::JobState::succeeded,
+                    .result = 0,
+                    .result_is_null = true,
+                    .note = end.error},
+                   false);
+        break;
     }
-    return core::Verdict::failed;
+    return core::Verdict::succeeded;
 }
 
 void finish_job(Table &live_jobs, Archive &archive, TupleTableSlot *row,
                 const FinishedRecord &record, bool row_is_removed) {
+    if (record.state == core::JobState::cancelled)
+        fail_intent(archive.ledger, row,
+                    record.note != nullptr ? record.note : cstring_to_text("cancelled"));
     if (!row_is_removed)
         remove_live_job(live_jobs, row);
     archive_finished(archive, row, record);

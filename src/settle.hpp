@@ -17,8 +17,10 @@ struct EndOfAttempt {
     int64 retry_delay_microseconds; // instead of the queue's back-off
 };
 
-// Ends the attempt of a locked running row: records it, then requeues the job with back-off,
-// cancels it, or makes it a dead letter.  Returns retrying, cancelled or failed.
+// Ends the attempt of a locked running row.  A job that has its ledger entry succeeded, whatever
+// became of the attempt.  Otherwise records the attempt, then requeues the job, cancels it, or
+// makes it a dead letter; the transaction it declared becomes FAILED with it.  Returns succeeded,
+// retrying, cancelled or failed.
 core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
                      const EndOfAttempt &end);
 

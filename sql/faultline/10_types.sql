@@ -13,7 +13,8 @@ CREATE TYPE faultline.claimed_job AS (
   lease_expires_at timestamptz,
   enqueued_at timestamptz,
   last_error text,
-  progress jsonb
+  progress jsonb,
+  ledger jsonb
 );
 COMMENT ON TYPE faultline.claimed_job IS
   'One claimed job, as claim() and claim_any() return it. job_id and lease_token together are what complete(), fail(), extend() and release() ask for.';
@@ -29,3 +30,4 @@ COMMENT ON COLUMN faultline.claimed_job.attempt IS 'Number of this claim of the 
 COMMENT ON COLUMN faultline.claimed_job.lease_token IS 'Random proof of this lease; never reused, shown in no view.';
 COMMENT ON COLUMN faultline.claimed_job.last_error IS 'Error text of the attempt before, when there was one.';
 COMMENT ON COLUMN faultline.claimed_job.progress IS 'What an earlier attempt last saved by extend(progress => ...).';
+COMMENT ON COLUMN faultline.claimed_job.ledger IS 'The effect it must have, as declared at enqueue: transaction_id (the same over all attempts; a redrive gives a new one), debit, credit, amount, asset. Null for a job that declared none.';

@@ -42,6 +42,7 @@ CREATE TABLE faultline.live_jobs (
   generation integer NOT NULL,
   priority smallint NOT NULL,
   state "char" NOT NULL,
+  declares_effect boolean NOT NULL,
   kind text,
   lease_owner text,
   idempotency_key text,
@@ -58,7 +59,7 @@ CREATE TABLE faultline.live_jobs (
 -- so it is a HOT update; do not add an index on state or lease columns.
 CREATE INDEX live_jobs_order ON faultline.live_jobs (queue_id, priority, next_run_at, job_id);
 COMMENT ON TABLE faultline.live_jobs IS
-  'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive).';
+  'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive). declares_effect: its producer declared a ledger entry, without which it cannot succeed.';
 
 -- Each partition gets an index on job_id when it is made.  An index on the parent would belong to the
 -- extension, and a dump would then create those of the partitions twice.
@@ -74,6 +75,7 @@ CREATE TABLE faultline.finished_jobs (
   generation integer NOT NULL,
   priority smallint NOT NULL,
   state "char" NOT NULL,
+  declares_effect boolean NOT NULL,
   kind text,
   lease_owner text,
   idempotency_key text,
@@ -115,6 +117,7 @@ CREATE TABLE faultline.failed_jobs (
   generation integer NOT NULL,
   priority smallint NOT NULL,
   reason "char" NOT NULL,
+  declares_effect boolean NOT NULL,
   kind text,
   lease_owner text,
   idempotency_key text,

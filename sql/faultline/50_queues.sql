@@ -120,7 +120,7 @@ CREATE FUNCTION faultline.alter_queue(
   backoff_factor double precision = NULL, backoff_max interval = NULL, backoff_jitter double precision = NULL,
   keep_finished interval = NULL, keep_keys interval = NULL, description text = NULL
 ) RETURNS void
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
 COMMENT ON FUNCTION faultline.alter_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text) IS
   'Changes settings of a queue; null leaves one unchanged. Jobs already enqueued keep their max_attempts, leases already granted their end. Raises JQ005 for an unknown queue, 22023 for a value out of bounds.';
 CREATE FUNCTION faultline.alter_queue_as_owner(
@@ -153,7 +153,7 @@ COMMENT ON FUNCTION faultline.alter_queue_as_owner(text, integer, interval, inte
   'Internal: what alter_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.pause_queue(name text) RETURNS void
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
 COMMENT ON FUNCTION faultline.pause_queue(text) IS
   'Pauses a queue: from each session''s next call on, claims return nothing; enqueue still accepts, and running jobs may end. Raises JQ005 for an unknown queue.';
 CREATE FUNCTION faultline.pause_queue_as_owner(name text) RETURNS void
@@ -169,7 +169,7 @@ COMMENT ON FUNCTION faultline.pause_queue_as_owner(text) IS
   'Internal: what pause_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.resume_queue(name text) RETURNS void
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
 COMMENT ON FUNCTION faultline.resume_queue(text) IS
   'Ends the pause of a queue. Raises JQ005 for an unknown queue.';
 CREATE FUNCTION faultline.resume_queue_as_owner(name text) RETURNS void
@@ -185,7 +185,7 @@ COMMENT ON FUNCTION faultline.resume_queue_as_owner(text) IS
   'Internal: what resume_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.drop_queue(name text, force boolean = false) RETURNS bigint
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
 COMMENT ON FUNCTION faultline.drop_queue(text, boolean) IS
   'Drops a queue and returns how many jobs it removed. Refuses (55006) while there are live jobs or dead letters, unless force is true. Waits for transactions that have enqueued to it. Finished jobs stay readable until their retention ends; idempotency keys are forgotten.';
 CREATE FUNCTION faultline.drop_queue_as_owner(name text, force boolean) RETURNS bigint
@@ -215,6 +215,10 @@ BEGIN
   DELETE FROM faultline.failed_jobs f WHERE f.queue_id = dropped_id;
   GET DIAGNOSTICS dead = ROW_COUNT;
   DELETE FROM faultline.idempotency_keys k WHERE k.queue_id = dropped_id;
+  -- What removed jobs declared will not be applied any more.
+  UPDATE faultline.ledger_transactions t
+     SET state = 'f', failure_reason = 'queue dropped', updated_at = faultline.clock_now()
+   WHERE t.state = 'i' AND t.queue_id = dropped_id;
   UPDATE faultline.queues q SET dropped_at = faultline.clock_now() WHERE q.queue_id = dropped_id;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'could not serialize access due to concurrent update'

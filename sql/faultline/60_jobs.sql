@@ -3,20 +3,20 @@
 CREATE FUNCTION faultline.enqueue(
   queue text, payload jsonb = '{}', kind text = NULL, idempotency_key text = NULL,
   run_at timestamptz = NULL, delay interval = NULL, priority integer = 0,
-  max_attempts integer = NULL, headers jsonb = NULL
+  max_attempts integer = NULL, headers jsonb = NULL, ledger jsonb = NULL
 ) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_enqueue';
-COMMENT ON FUNCTION faultline.enqueue(text, jsonb, text, text, timestamptz, interval, integer, integer, jsonb) IS
-  'Adds a job to the queue as part of the caller''s transaction and returns its id. kind: what sort of job it is (up to 128 bytes). idempotency_key: the same key and request returns the first job''s id, another request raises JQ003 (up to 512 bytes). run_at or delay: when it may run. priority: lower runs first (-32768 to 32767). max_attempts: 1 to 10000, null for the queue''s. headers: carried untouched. Raises JQ005 for an unknown queue.';
+COMMENT ON FUNCTION faultline.enqueue(text, jsonb, text, text, timestamptz, interval, integer, integer, jsonb, jsonb) IS
+  'Adds a job to the queue as part of the caller''s transaction and returns its id. kind: what sort of job it is (up to 128 bytes). idempotency_key: the same key and request returns the first job''s id, another request raises JQ003 (up to 512 bytes). run_at or delay: when it may run. priority: lower runs first (-32768 to 32767). max_attempts: 1 to 10000, null for the queue''s. headers: carried untouched. ledger: the effect this job must have, {"transaction_id", "debit", "credit", "amount", "asset", "metadata"}; it is written as INIT with the job, and the job cannot succeed without its entry; JQ007 when the transaction_id is taken. Raises JQ005 for an unknown queue.';
 
 CREATE FUNCTION faultline.enqueue_many(
   queue text, payloads jsonb[], kind text = NULL, idempotency_keys text[] = NULL,
   run_at timestamptz = NULL, delay interval = NULL, priority integer = 0,
-  max_attempts integer = NULL, headers jsonb = NULL
+  max_attempts integer = NULL, headers jsonb = NULL, ledger jsonb[] = NULL
 ) RETURNS SETOF bigint
   LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_enqueue_many';
-COMMENT ON FUNCTION faultline.enqueue_many(text, jsonb[], text, text[], timestamptz, interval, integer, integer, jsonb) IS
-  'Adds one job for each payload (at most 100000) and returns their ids in input order. idempotency_keys, when given, has one element, possibly null, for each payload; duplicates inside the call resolve to the first. Otherwise as enqueue().';
+COMMENT ON FUNCTION faultline.enqueue_many(text, jsonb[], text, text[], timestamptz, interval, integer, integer, jsonb, jsonb[]) IS
+  'Adds one job for each payload (at most 100000) and returns their ids in input order. idempotency_keys and ledger, when given, have one element, possibly null, for each payload; duplicates inside the call resolve to the first. Otherwise as enqueue().';
 
 CREATE FUNCTION faultline.enqueue_trigger() RETURNS trigger
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,26 +61,26 @@ COMMENT ON FUNCTION faultline.claim_any(text[], text, integer, interval) IS
 CREATE FUNCTION faultline.complete(job_id bigint, lease_token bigint, result jsonb = NULL) RETURNS text
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_complete';
 COMMENT ON FUNCTION faultline.complete(bigint, bigint, jsonb) IS
-  'Ends a running job as succeeded; returns succeeded, or already_succeeded when this call took effect before. Raises JQ001 when the lease is not in force, JQ002 for an unknown job, JQ012 when the job was claimed in this very transaction: the caller''s transaction then rolls back, and with it the work of a stale worker.';
+  'Ends a running job as succeeded; returns succeeded, or already_succeeded when this call took effect before. Raises JQ001 when the lease is not in force, JQ002 for an unknown job, JQ008 when the job declared a ledger entry and has none, JQ012 when the job was claimed in this very transaction: the caller''s transaction then rolls back, and with it the work of a stale worker.';
 
 CREATE FUNCTION faultline.complete_many(job_ids bigint[], lease_tokens bigint[], results jsonb[] = NULL)
   RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_complete_many';
 COMMENT ON FUNCTION faultline.complete_many(bigint[], bigint[], jsonb[]) IS
-  'Completes many jobs; a verdict for each in input order (succeeded, already_succeeded, stale_lease, unknown_job, same_transaction). One stale lease does not raise.';
+  'Completes many jobs; a verdict for each in input order (succeeded, already_succeeded, stale_lease, unknown_job, same_transaction, ledger_entry_missing). One stale lease does not raise.';
 
 CREATE FUNCTION faultline.fail(
   job_id bigint, lease_token bigint, error text, retry_in interval = NULL, discard boolean = false
 ) RETURNS text
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_fail';
 COMMENT ON FUNCTION faultline.fail(bigint, bigint, text, interval, boolean) IS
-  'Ends an attempt without success; returns retrying (after the queue''s back-off, or retry_in), failed (a dead letter now: attempts used up, or discard) or cancelled (it was asked to stop). error: kept up to 16 kB. Raises JQ001 when the lease is not in force, JQ002 for an unknown job.';
+  'Ends an attempt without success; returns retrying (after the queue''s back-off, or retry_in), failed (a dead letter now: attempts used up, or discard), cancelled (it was asked to stop) or succeeded (it has its ledger entry). error: kept up to 16 kB. Raises JQ001 when the lease is not in force, JQ002 for an unknown job.';
 
 CREATE FUNCTION faultline.fail_many(job_ids bigint[], lease_tokens bigint[], errors text[])
   RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_fail_many';
 COMMENT ON FUNCTION faultline.fail_many(bigint[], bigint[], text[]) IS
-  'Fails many jobs; a verdict for each in input order (retrying, failed, cancelled, stale_lease, unknown_job).';
+  'Fails many jobs; a verdict for each in input order (retrying, failed, cancelled, succeeded, stale_lease, unknown_job).';
 
 CREATE FUNCTION faultline.extend(
   job_id bigint, lease_token bigint, lease interval = NULL, progress jsonb = NULL
@@ -98,4 +98,4 @@ COMMENT ON FUNCTION faultline.extend_many(bigint[], bigint[], interval) IS
 CREATE FUNCTION faultline.release(job_id bigint, lease_token bigint, delay interval = NULL) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_release';
 COMMENT ON FUNCTION faultline.release(bigint, bigint, interval) IS
-  'Gives a job back untried: this claim does not count against max_attempts. Without delay it keeps its place in the queue. A job asked to stop ends as cancelled. Raises JQ001 when the lease is not in force, JQ002 for an unknown job.';
+  'Gives a job back untried: this claim does not count against max_attempts. Without delay it keeps its place in the queue. A job asked to stop ends as cancelled, one that has its ledger entry as succeeded. Raises JQ001 when the lease is not in force, JQ002 for an unknown job.';

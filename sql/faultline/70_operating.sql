@@ -14,7 +14,7 @@ COMMENT ON FUNCTION faultline.redrive(bigint[], text, integer, interval) IS
   'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: how many of a queue at most, 1 to 100000.';
 
 CREATE FUNCTION faultline.purge_dead_letters(queue text, older_than interval) RETURNS bigint
-  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
 COMMENT ON FUNCTION faultline.purge_dead_letters(text, interval) IS
   'Removes the dead letters of a queue that failed at least older_than ago, for good; returns how many. Their idempotency keys are remembered for keep_keys from now.';
 CREATE FUNCTION faultline.purge_dead_letters_as_owner(queue text, older_than interval) RETURNS bigint
@@ -69,6 +69,7 @@ CREATE FUNCTION faultline.run_duty(duty text) RETURNS bigint
 BEGIN
   RETURN CASE duty
     WHEN 'expire_leases' THEN faultline.expire_leases()
+    WHEN 'reconcile' THEN faultline.reconcile_round(10000)
     WHEN 'expire_keys' THEN faultline.expire_keys()
     WHEN 'create_partitions' THEN faultline.create_partitions()
     WHEN 'drop_partitions' THEN faultline.drop_old_partitions()
@@ -88,7 +89,7 @@ DECLARE
 BEGIN
   PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
   -- Last what takes locks that others wait for, as they last until the end of the transaction.
-  FOREACH duty IN ARRAY ARRAY['expire_leases', 'expire_keys', 'delete_finished',
+  FOREACH duty IN ARRAY ARRAY['expire_leases', 'reconcile', 'expire_keys', 'delete_finished',
                               'create_partitions', 'drop_partitions']
   LOOP
     -- One duty's failure never stops another.

@@ -7,12 +7,15 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
     FROM pg_proc p
    WHERE p.pronamespace = 'faultline'::regnamespace
      AND p.proname = ANY (ARRAY['clock_now', 'queue_visible', 'payload_visible'] || CASE level
-       WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger']
+       WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
        WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'fail',
-                                'fail_many', 'extend', 'extend_many', 'release']
+                                'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',
+                                'apply_and_complete', 'transaction_status']
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
-                                  'expire_leases', 'maintain', 'adopt', 'status', 'check_invariants']
+                                  'expire_leases', 'maintain', 'adopt', 'status', 'check_invariants',
+                                  'reconcile', 'reverse_transaction', 'transaction_status', 'create_asset',
+                                  'open_account', 'alter_account', 'close_account', 'account_balance']
        WHEN 'monitor' THEN ARRAY['status', 'check_invariants']
      END)
 $$;
@@ -70,7 +73,10 @@ BEGIN
     EXECUTE format('GRANT SELECT (%s) ON faultline.jobs TO %s', monitor_columns, role);
     EXECUTE format('GRANT SELECT (%s) ON faultline.dead_letters TO %s', monitor_dead_columns, role);
   ELSE
-    EXECUTE format('GRANT SELECT ON faultline.jobs, faultline.dead_letters TO %s', role);
+    EXECUTE format('GRANT SELECT ON faultline.jobs, faultline.dead_letters, faultline.transactions TO %s', role);
+  END IF;
+  IF level = 'operator' THEN
+    EXECUTE format('GRANT SELECT ON faultline.accounts, faultline.postings TO %s', role);
   END IF;
 END $$;
 COMMENT ON FUNCTION faultline.grant_access(regrole, text, text[]) IS
@@ -106,7 +112,7 @@ BEGIN
   FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', revoked, role);
   END LOOP;
-  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts FROM %s', role);
+  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts, faultline.transactions, faultline.accounts, faultline.postings FROM %s', role);
   IF remaining_levels = '{}' THEN
     EXECUTE format('REVOKE USAGE ON SCHEMA faultline FROM %s', role);
   END IF;

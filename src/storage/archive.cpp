@@ -3,6 +3,7 @@
 
 #include "../../core/limits.hpp"
 
+#include "../json_fields.hpp"
 #include "../transaction.hpp"
 #include "columns.hpp"
 #include "partition.hpp"
@@ -23,6 +24,7 @@ constexpr ColumnPair finished_from_live[] = {
     {finished_column::max_attempts, live_column::max_attempts},
     {finished_column::generation, live_column::generation},
     {finished_column::priority, live_column::priority},
+    {finished_column::declares_effect, live_column::declares_effect},
     {finished_column::kind, live_column::kind},
     {finished_column::lease_owner, live_column::lease_owner},
     {finished_column::idempotency_key, live_column::idempotency_key},
@@ -43,6 +45,7 @@ constexpr ColumnPair failed_from_live[] = {
     {failed_column::max_attempts, live_column::max_attempts},
     {failed_column::generation, live_column::generation},
     {failed_column::priority, live_column::priority},
+    {failed_column::declares_effect, live_column::declares_effect},
     {failed_column::kind, live_column::kind},
     {failed_column::lease_owner, live_column::lease_owner},
     {failed_column::idempotency_key, live_column::idempotency_key},
@@ -71,36 +74,6 @@ struct HistoryItem {
     const text *error;
 };
 
-void push_field(JsonbParseState **state, const char *name, JsonbValue value) {
-    JsonbValue key;
-    key.type = jbvString;
-    key.val.string.val = const_cast<char *>(name);
-    key.val.string.len = static_cast<int>(strlen(name));
-    pushJsonbValue(state, WJB_KEY, &key);
-    pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-JsonbValue json_text(const text *value, int bytes_max) {
-    JsonbValue json;
-    json.type = jbvNull;
-    if (value != nullptr) {
-        auto bytes = static_cast<int>(VARSIZE_ANY_EXHDR(value));
-        json.type = jbvString;
-        json.val.string.val = VARDATA_ANY(value);
-        json.val.string.len =
-            bytes <= bytes_max ? bytes : pg_mbcliplen(VARDATA_ANY(value), bytes, bytes_max);
-    }
-    return json;
-}
-
-JsonbValue json_name(const char *name) {
-    JsonbValue json;
-    json.type = jbvString;
-    json.val.string.val = const_cast<char *>(name);
-    json.val.string.len = static_cast<int>(strlen(name));
-    return json;
-}
-
 JsonbValue json_time(TimestampTz time) {
     auto *buffer = static_cast<char *>(palloc(MAXDATELEN + 1));
     JsonEncodeDateTime(buffer, TimestampTzGetDatum(time), TIMESTAMPTZOID, nullptr);
@@ -109,10 +82,7 @@ JsonbValue json_time(TimestampTz time) {
 
 void push_item(JsonbParseState **state, const HistoryItem &item, int error_bytes_max) {
     pushJsonbValue(state, WJB_BEGIN_OBJECT, nullptr);
-    JsonbValue number;
-    number.type = jbvNumeric;
-    number.val.numeric = int64_to_numeric(item.attempt);
-    push_field(state, "attempt", number);
+    push_field(state, "attempt", json_number(item.attempt));
     push_field(state, "worker", json_text(item.worker, core::worker_bytes_max));
     push_field(state, "outcome", json_name(core::outcome_name(item.outcome).data()));
     push_field(state, "error", json_text(item.error, error_bytes_max));
@@ -176,6 +146,7 @@ Archive open_archive(TimestampTz now) {
     Archive archive = {};
     archive.now = now;
     archive.memory = CurrentMemoryContext;
+    archive.ledger = open_ledger(now);
     return archive;
 }
 
@@ -188,6 +159,7 @@ void close_archive(Archive &archive) {
         close_table(archive.attempts);
     if (archive.failed_open)
         close_table(archive.failed);
+    close_ledger(archive.ledger);
 }
 
 void archive_finished(Archive &archive, TupleTableSlot *live_row, const FinishedRecord &record) {

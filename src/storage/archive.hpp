@@ -1,6 +1,8 @@
-// Where jobs and attempts go when they end: finished jobs, dead letters, ended attempts.
+// Where jobs and attempts go when they end: finished jobs, dead letters, ended attempts; and the
+// ledger, which hears of it.
 #pragma once
 
+#include "ledger.hpp"
 #include "table.hpp"
 
 #include "../../core/job_state.hpp"
@@ -15,6 +17,7 @@ struct Archive {
     Table finished;
     Table attempts;
     Table failed;
+    Ledger ledger;
     RowBatch finished_batch;
     bool finished_open;
     bool attempts_open;

@@ -40,6 +40,7 @@ enum : AttrNumber {
     generation,
     priority,
     state,
+    declares_effect,
     kind,
     lease_owner,
     idempotency_key,
@@ -66,6 +67,7 @@ enum : AttrNumber {
     generation,
     priority,
     state,
+    declares_effect,
     kind,
     lease_owner,
     idempotency_key,
@@ -109,6 +111,7 @@ enum : AttrNumber {
     generation,
     priority,
     reason,
+    declares_effect,
     kind,
     lease_owner,
     idempotency_key,
@@ -147,5 +150,58 @@ enum : AttrNumber {
     database_id,
 };
 } // namespace instance_column
+
+namespace asset_column {
+enum : AttrNumber {
+    asset = 1,
+    accounts_on_first_use,
+};
+} // namespace asset_column
+
+namespace account_column {
+enum : AttrNumber {
+    balance = 1,
+    version,
+    min_balance,
+    max_balance,
+    opened_at,
+    closed_at,
+    account,
+    asset,
+};
+} // namespace account_column
+
+namespace transaction_column {
+enum : AttrNumber {
+    job_id = 1,
+    amount,
+    created_at,
+    updated_at,
+    generation,
+    queue_id,
+    state,
+    transaction_id,
+    debit,
+    credit,
+    asset,
+    reverses,
+    failure_reason,
+    metadata,
+};
+} // namespace transaction_column
+
+namespace entry_column {
+enum : AttrNumber {
+    entry_id = 1,
+    job_id,
+    amount,
+    created_at,
+    attempt,
+    transaction_id,
+    debit,
+    credit,
+    asset,
+};
+} // namespace entry_column
 
 } // namespace faultline

@@ -12,28 +12,6 @@ namespace faultline {
 
 namespace {
 
-// Reads the row that holds the key already.  False when it has gone meanwhile (expired, or its
-// position now holds another row): the caller tries again.
-bool read_first_use(Table &keys, ItemPointer tid, const KeyUse &use, TupleTableSlot *slot) {
-    if (!table_tuple_fetch_row_version(keys.relation, tid, SnapshotAny, slot))
-        return false;
-    const text *key = DatumGetTextPP(read_column(slot, key_column::key).value);
-    return read_int32(slot, key_column::queue_id) == use.queue_id &&
-           VARSIZE_ANY_EXHDR(key) == VARSIZE_ANY_EXHDR(use.key) &&
-           memcmp(VARDATA_ANY(key), VARDATA_ANY(use.key), VARSIZE_ANY_EXHDR(key)) == 0;
-}
-
-// At REPEATABLE READ a first use that the snapshot cannot see must not be answered from.
-void check_visible(Table &keys, TupleTableSlot *slot) {
-    if (!IsolationUsesXactSnapshot() ||
-        table_tuple_satisfies_snapshot(keys.relation, slot, GetActiveSnapshot()))
-        return;
-    bool is_null;
-    Datum inserted_by = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &is_null);
-    if (!TransactionIdIsCurrentTransactionId(DatumGetTransactionId(inserted_by)))
-        raise_serialization_failure();
-}
-
 void check_same_request(TupleTableSlot *slot, const KeyUse &use) {
     const bytea *first = DatumGetByteaPP(read_column(slot, key_column::fingerprint).value);
     if (VARSIZE_ANY_EXHDR(first) == VARSIZE_ANY_EXHDR(use.fingerprint) &&
@@ -42,8 +20,8 @@ void check_same_request(TupleTableSlot *slot, const KeyUse &use) {
     ereport(ERROR, errcode_jq(core::sqlstate_idempotency_conflict),
             errmsg("idempotency key \"%s\" was used with a different request",
                    text_to_cstring(use.key)),
-            errdetail("Job " INT64_FORMAT " used it first, with another payload, kind, priority or "
-                      "max_attempts.",
+            errdetail("Job " INT64_FORMAT " used it first, with another payload, kind, priority, "
+                      "max_attempts or ledger.",
                       read_int64(slot, key_column::job_id)),
             errhint("Use a new key for a new request; repeat a request unchanged."));
 }
@@ -58,47 +36,27 @@ TupleTableSlot *write_key_row(Table &keys, const KeyUse &use) {
     return writer.finish();
 }
 
-// False when another transaction won the race at the last moment.
-bool insert_speculatively(Table &keys, TupleTableSlot *row) {
-    bool conflict = false;
-    TransactionId transaction = GetCurrentTransactionId();
-    uint32 token = SpeculativeInsertionLockAcquire(transaction);
-    table_tuple_insert_speculative(keys.relation, row, GetCurrentCommandId(true), 0, nullptr,
-                                   token);
-    list_free(
-        insert_index_entries(keys.result, row, keys.estate, false, true, &conflict, NIL, false));
-    table_tuple_complete_speculative(keys.relation, row, token, !conflict);
-    SpeculativeInsertionLockRelease(transaction);
-    ResetPerTupleExprContext(keys.estate);
-    return !conflict;
-}
-
 } // namespace
 
 Table open_keys() { return open_table(relation_ids().idempotency_keys, true); }
 
 int64 claim_key(Table &keys, const KeyUse &use) {
-    int64 job_id = 0;
-    for (bool decided = false; !decided;) {
-        CHECK_FOR_INTERRUPTS();
-        TupleTableSlot *row = write_key_row(keys, use);
+    for (;;) {
         ItemPointerData conflict;
-        ItemPointerSetInvalid(&conflict);
-        if (no_index_conflict(keys.result, row, keys.estate, &conflict)) {
-            decided = insert_speculatively(keys, row);
-            job_id = use.job_id;
-            continue;
-        }
-        TupleTableSlot *slot = table_slot_create(keys.relation, nullptr);
-        if (read_first_use(keys, &conflict, use, slot)) {
-            check_visible(keys, slot);
-            check_same_request(slot, use);
-            job_id = read_int64(slot, key_column::job_id);
-            decided = true;
-        }
-        ExecDropSingleTupleTableSlot(slot);
+        if (insert_unless_conflict(keys, write_key_row(keys, use), &conflict))
+            return use.job_id;
+        TupleTableSlot *first = table_slot_create(keys.relation, nullptr);
+        bool found = read_conflict(keys, &conflict, first, [&] {
+            return read_int32(first, key_column::queue_id) == use.queue_id &&
+                   same_text(read_text(first, key_column::key), use.key);
+        });
+        int64 job_id = found ? read_int64(first, key_column::job_id) : 0;
+        if (found)
+            check_same_request(first, use);
+        ExecDropSingleTupleTableSlot(first);
+        if (found)
+            return job_id;
     }
-    return job_id;
 }
 
 void set_key_expiry(int32 queue_id, const text *key, int64 job_id, TimestampTz expires_at) {

@@ -89,6 +89,10 @@ bool holds_lease(TupleTableSlot *row, int64 lease_token) {
                                   lease_token);
 }
 
+bool declares_effect(TupleTableSlot *row) {
+    return DatumGetBool(read_column(row, live_column::declares_effect).value);
+}
+
 int64 attempts_counted(TupleTableSlot *row) {
     return static_cast<int64>(read_int32(row, live_column::attempt)) -
            read_int32(row, live_column::attempts_uncounted);

@@ -35,6 +35,8 @@ RowLock lock_live_job(Table &live_jobs, TupleTableSlot *slot, LockWaitPolicy wai
 core::JobState live_state(TupleTableSlot *row);
 // The fencing rule on one row version.
 bool holds_lease(TupleTableSlot *row, int64 lease_token);
+// The producer declared a ledger entry: the job cannot succeed without it.
+bool declares_effect(TupleTableSlot *row);
 // Claims that count against max_attempts.
 int64 attempts_counted(TupleTableSlot *row);
 

@@ -59,6 +59,18 @@ const RelationIds &relation_ids() {
         .instance = require_relation(schema, "instance"),
         .virtual_clock = require_relation(schema, "virtual_clock"),
         .job_id_seq = require_relation(schema, "job_id_seq"),
+        .ledger_assets = require_relation(schema, "ledger_assets"),
+        .ledger_assets_pkey = require_relation(schema, "ledger_assets_pkey"),
+        .ledger_accounts = require_relation(schema, "ledger_accounts"),
+        .ledger_accounts_pkey = require_relation(schema, "ledger_accounts_pkey"),
+        .ledger_transactions = require_relation(schema, "ledger_transactions"),
+        .ledger_transactions_pkey = require_relation(schema, "ledger_transactions_pkey"),
+        .ledger_transactions_generation =
+            require_relation(schema, "ledger_transactions_generation"),
+        .ledger_entries = require_relation(schema, "ledger_entries"),
+        .ledger_entries_transaction = require_relation(schema, "ledger_entries_transaction"),
+        .ledger_entries_job = require_relation(schema, "ledger_entries_job"),
+        .ledger_entry_id_seq = require_relation(schema, "ledger_entry_id_seq"),
     };
     cached_ids = ids;
     cached_ids_valid = !changed_meanwhile;

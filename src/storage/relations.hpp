@@ -23,6 +23,17 @@ struct RelationIds {
     Oid instance;
     Oid virtual_clock;
     Oid job_id_seq;
+    Oid ledger_assets;
+    Oid ledger_assets_pkey;
+    Oid ledger_accounts;
+    Oid ledger_accounts_pkey;
+    Oid ledger_transactions;
+    Oid ledger_transactions_pkey;
+    Oid ledger_transactions_generation;
+    Oid ledger_entries;
+    Oid ledger_entries_transaction;
+    Oid ledger_entries_job;
+    Oid ledger_entry_id_seq;
 };
 
 // Looks the OIDs up once and again after any of them changed; raises 55000 when one is missing.

@@ -28,6 +28,18 @@ void close_finder(Finder &finder) {
     index_close(finder.index, AccessShareLock);
 }
 
+bool load_newest(Relation table, Oid index, ScanKey keys, int key_count, TupleTableSlot *slot) {
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    Finder finder = open_finder(table, index, snapshot, key_count);
+    start_search(finder, keys);
+    bool found = next_row(finder);
+    if (found)
+        ExecCopySlot(slot, finder.slot);
+    close_finder(finder);
+    UnregisterSnapshot(snapshot);
+    return found;
+}
+
 void text_key(ScanKey key, AttrNumber index_column, const text *value) {
     ScanKeyInit(key, index_column, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(value));
     key->sk_collation = C_COLLATION_OID;

@@ -23,6 +23,10 @@ void start_search(Finder &finder, ScanKey keys);
 bool next_row(Finder &finder); // loads the next row into finder.slot
 void close_finder(Finder &finder);
 
+// Loads the first row that the index has for the keys: as committed now, whatever the isolation
+// level, or as the transaction wrote it itself.
+bool load_newest(Relation table, Oid index, ScanKey keys, int key_count, TupleTableSlot *slot);
+
 inline void int64_key(ScanKey key, AttrNumber index_column, int64 value) {
     ScanKeyInit(key, index_column, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
 }

@@ -14,6 +14,8 @@ Table open_table(Relation relation, bool speculative) {
     init_range_table(estate, entry);
     ResultRelInfo *result = makeNode(ResultRelInfo);
     InitResultRelInfo(result, relation, 1, nullptr, 0);
+    // Where triggers look for the relation they fire on.
+    estate->es_opened_result_relations = list_make1(result);
     ExecOpenIndices(result, speculative);
     TupleTableSlot *slot =
         ExecInitExtraTupleSlot(estate, RelationGetDescr(relation), table_slot_callbacks(relation));
@@ -100,26 +102,109 @@ bool may_be_locked_by_us(TupleTableSlot *row) {
            TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(header));
 }
 
-void insert_row(Table &table, TupleTableSlot *row) {
+namespace {
+
+// Index entries of an inserted row; the list of indexes whose uniqueness is checked at commit.
+List *insert_into_indexes(Table &table, TupleTableSlot *row) {
+    if (table.result->ri_NumIndices == 0)
+        return NIL;
+    return insert_index_entries(table.result, row, table.estate, false, false, nullptr, NIL, false);
+}
+
+// False when another transaction won the race at the last moment.
+bool insert_speculatively(Table &table, TupleTableSlot *row) {
+    bool conflict = false;
+    TransactionId transaction = GetCurrentTransactionId();
+    uint32 token = SpeculativeInsertionLockAcquire(transaction);
+    table_tuple_insert_speculative(table.relation, row, GetCurrentCommandId(true), 0, nullptr,
+                                   token);
+    list_free(
+        insert_index_entries(table.result, row, table.estate, false, true, &conflict, NIL, false));
+    table_tuple_complete_speculative(table.relation, row, token, !conflict);
+    SpeculativeInsertionLockRelease(transaction);
+    ResetPerTupleExprContext(table.estate);
+    return !conflict;
+}
+
+} // namespace
+
+void insert_row_with_triggers(Table &table, TupleTableSlot *row) {
+    AfterTriggerBeginQuery();
     table_tuple_insert(table.relation, row, GetCurrentCommandId(true), 0, nullptr);
-    if (table.result->ri_NumIndices > 0)
-        list_free(insert_index_entries(table.result, row, table.estate, false, false, nullptr, NIL,
-                                       false));
+    List *recheck = insert_into_indexes(table, row);
+    ExecARInsertTriggers(table.estate, table.result, row, recheck, nullptr);
+    list_free(recheck);
+    AfterTriggerEndQuery(table.estate);
     ResetPerTupleExprContext(table.estate);
 }
 
-TM_Result update_row(Table &table, ItemPointer tid, TupleTableSlot *row, bool wait) {
+bool insert_unless_conflict(Table &table, TupleTableSlot *row, ItemPointer conflict) {
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        ItemPointerSetInvalid(conflict);
+        if (!no_index_conflict(table.result, row, table.estate, conflict))
+            return false;
+        if (insert_speculatively(table, row))
+            return true;
+    }
+}
+
+void check_visible_or_own(Table &table, TupleTableSlot *slot) {
+    if (!IsolationUsesXactSnapshot() ||
+        table_tuple_satisfies_snapshot(table.relation, slot, GetActiveSnapshot()))
+        return;
+    bool is_null;
+    Datum inserted_by = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &is_null);
+    if (!TransactionIdIsCurrentTransactionId(DatumGetTransactionId(inserted_by)))
+        raise_serialization_failure();
+}
+
+void insert_row(Table &table, TupleTableSlot *row) {
+    table_tuple_insert(table.relation, row, GetCurrentCommandId(true), 0, nullptr);
+    list_free(insert_into_indexes(table, row));
+    ResetPerTupleExprContext(table.estate);
+}
+
+namespace {
+
+// `recheck` becomes the list of indexes whose uniqueness is checked at commit.
+TM_Result update_with_indexes(Table &table, ItemPointer tid, TupleTableSlot *row, bool wait,
+                              List **recheck) {
     TM_FailureData failure;
     LockTupleMode lock_mode;
     IndexUpdate index_update;
+    *recheck = NIL;
     TM_Result outcome =
         table_tuple_update(table.relation, tid, row, GetCurrentCommandId(true), GetActiveSnapshot(),
                            InvalidSnapshot, wait, &failure, &lock_mode, &index_update);
     if (outcome == TM_Ok && table.result->ri_NumIndices > 0 && index_update_needed(index_update))
-        list_free(insert_index_entries(table.result, row, table.estate, true, false, nullptr, NIL,
-                                       index_update_only_summarizing(index_update)));
+        *recheck = insert_index_entries(table.result, row, table.estate, true, false, nullptr, NIL,
+                                        index_update_only_summarizing(index_update));
+    return outcome;
+}
+
+} // namespace
+
+TM_Result update_row(Table &table, ItemPointer tid, TupleTableSlot *row, bool wait) {
+    List *recheck;
+    TM_Result outcome = update_with_indexes(table, tid, row, wait, &recheck);
+    list_free(recheck);
     ResetPerTupleExprContext(table.estate);
     return outcome;
+}
+
+void update_locked_row_with_triggers(Table &table, ItemPointer tid, TupleTableSlot *row) {
+    List *recheck;
+    AfterTriggerBeginQuery();
+    TM_Result outcome = update_with_indexes(table, tid, row, true, &recheck);
+    if (outcome != TM_Ok)
+        elog(ERROR, "could not change a locked row of \"%s\": %d",
+             RelationGetRelationName(table.relation), outcome);
+    ExecARUpdateTriggers(table.estate, table.result, nullptr, nullptr, tid, nullptr, row, recheck,
+                         nullptr, false);
+    list_free(recheck);
+    AfterTriggerEndQuery(table.estate);
+    ResetPerTupleExprContext(table.estate);
 }
 
 TM_Result delete_row(Table &table, ItemPointer tid) {
@@ -188,9 +273,7 @@ void flush_batch(RowBatch &batch) {
                        nullptr);
     MemoryContextSwitchTo(caller);
     for (int i = 0; i < batch.count; i++) {
-        if (table.result->ri_NumIndices > 0)
-            list_free(insert_index_entries(table.result, batch.slots[i], table.estate, false, false,
-                                           nullptr, NIL, false));
+        list_free(insert_into_indexes(table, batch.slots[i]));
         ExecClearTuple(batch.slots[i]);
     }
     ResetPerTupleExprContext(table.estate);

@@ -73,12 +73,52 @@ void copy_columns(RowWriter &writer, TupleTableSlot *from, const ColumnPair (&pa
 // the lockers are a multixact, of which this does not ask the members.
 bool may_be_locked_by_us(TupleTableSlot *row);
 
+// At REPEATABLE READ a row that the snapshot cannot see must not be answered from: raises 40001.
+void check_visible_or_own(Table &table, TupleTableSlot *slot);
+
+inline bool same_text(const text *left, const text *right) {
+    return VARSIZE_ANY_EXHDR(left) == VARSIZE_ANY_EXHDR(right) &&
+           memcmp(VARDATA_ANY(left), VARDATA_ANY(right), VARSIZE_ANY_EXHDR(left)) == 0;
+}
+// The order of the bytes, as COLLATE "C" has it.
+inline int compare_bytes(const text *left, const text *right) {
+    auto left_bytes = VARSIZE_ANY_EXHDR(left);
+    auto right_bytes = VARSIZE_ANY_EXHDR(right);
+    int order = memcmp(VARDATA_ANY(left), VARDATA_ANY(right), Min(left_bytes, right_bytes));
+    if (order != 0 || left_bytes == right_bytes)
+        return order;
+    return left_bytes < right_bytes ? -1 : 1;
+}
+inline const text *read_text(TupleTableSlot *slot, AttrNumber column) {
+    return DatumGetTextPP(read_column(slot, column).value);
+}
+
 void insert_row(Table &table, TupleTableSlot *row);
+// The same with the table's AFTER triggers, foreign keys among them.  BEFORE triggers and CHECKs
+// stay out: the caller has verified the row.
+void insert_row_with_triggers(Table &table, TupleTableSlot *row);
+
+// Inserts into a table opened as speculative, unless a unique index has an equal key already: then
+// false, and `conflict` is that row's position.  Waits for a transaction in progress that inserts
+// or removes such a row.  The caller reads what is there and, when it has gone meanwhile, tries
+// again.
+bool insert_unless_conflict(Table &table, TupleTableSlot *row, ItemPointer conflict);
+// Loads the row of a conflict.  Raises 40001 when the caller's snapshot is too old to see it. False
+// when it has gone, or the position holds another row for which is_same() is false.
+template <typename IsSame>
+bool read_conflict(Table &table, ItemPointer conflict, TupleTableSlot *slot, IsSame is_same) {
+    if (!table_tuple_fetch_row_version(table.relation, conflict, SnapshotAny, slot) || !is_same())
+        return false;
+    check_visible_or_own(table, slot);
+    return true;
+}
 
 // Changes the row version at `tid`.  With `wait` false, a version that another transaction has
 // locked or is changing gives TM_BeingModified at once.
 TM_Result update_row(Table &table, ItemPointer tid, TupleTableSlot *row, bool wait);
 TM_Result delete_row(Table &table, ItemPointer tid);
+// Changes a row that the caller has locked, with the table's AFTER triggers.
+void update_locked_row_with_triggers(Table &table, ItemPointer tid, TupleTableSlot *row);
 
 // Locks the newest version of the row at `tid` and loads it into `slot`.  Raises 40001 under
 // REPEATABLE READ and SERIALIZABLE when the row has changed since the snapshot.

@@ -12,18 +12,31 @@ namespace faultline {
 
 namespace {
 
+// Where a table of jobs has what a trace tells.
+struct TraceColumns {
+    AttrNumber attempt;
+    AttrNumber queue_id;
+    AttrNumber generation;
+};
+
+void note_job(JobTrace *trace, TupleTableSlot *row, core::JobState state,
+              const TraceColumns &columns) {
+    trace->known = true;
+    trace->state = state;
+    trace->attempt = read_int32(row, columns.attempt);
+    trace->queue_id = read_int32(row, columns.queue_id);
+    trace->generation = read_int32(row, columns.generation);
+}
+
 void look_in_table(Oid table_oid, Oid index, Snapshot snapshot, int64 job_id, JobTrace *trace,
-                   core::JobState (*state_of)(TupleTableSlot *), AttrNumber attempt_column) {
+                   core::JobState (*state_of)(TupleTableSlot *), const TraceColumns &columns) {
     Relation table = table_open(table_oid, AccessShareLock);
     Finder finder = open_finder(table, index, snapshot, 1);
     ScanKeyData key;
     int64_key(&key, 1, job_id);
     start_search(finder, &key);
-    if (next_row(finder)) {
-        trace->known = true;
-        trace->state = state_of(finder.slot);
-        trace->attempt = read_int32(finder.slot, attempt_column);
-    }
+    if (next_row(finder))
+        note_job(trace, finder.slot, state_of(finder.slot), columns);
     close_finder(finder);
     table_close(table, AccessShareLock);
 }
@@ -43,24 +56,24 @@ JobTrace trace_job(int64 job_id, int64 lease_token) {
     });
     visit_rows_of_job(relation_ids().finished_jobs, job_id, snapshot, [&](TupleTableSlot *row) {
         Column token = read_column(row, finished_column::lease_token);
-        trace.known = true;
-        trace.state = static_cast<core::JobState>(read_char(row, finished_column::state));
-        trace.attempt = read_int32(row, finished_column::attempt);
+        note_job(
+            &trace, row, static_cast<core::JobState>(read_char(row, finished_column::state)),
+            {finished_column::attempt, finished_column::queue_id, finished_column::generation});
         trace.succeeded_with_token = trace.state == core::JobState::succeeded && !token.is_null &&
                                      DatumGetInt64(token.value) == lease_token;
         return false;
     });
     if (!trace.known)
-        look_in_table(
-            relation_ids().failed_jobs, relation_ids().failed_jobs_pkey, snapshot, job_id, &trace,
-            [](TupleTableSlot *) { return core::JobState::failed; }, failed_column::attempt);
+        look_in_table(relation_ids().failed_jobs, relation_ids().failed_jobs_pkey, snapshot, job_id,
+                      &trace, [](TupleTableSlot *) { return core::JobState::failed; },
+                      {failed_column::attempt, failed_column::queue_id, failed_column::generation});
     if (!trace.known)
-        look_in_table(
-            relation_ids().live_jobs, relation_ids().live_jobs_pkey, snapshot, job_id, &trace,
-            [](TupleTableSlot *row) {
-                return static_cast<core::JobState>(read_char(row, live_column::state));
-            },
-            live_column::attempt);
+        look_in_table(relation_ids().live_jobs, relation_ids().live_jobs_pkey, snapshot, job_id,
+                      &trace,
+                      [](TupleTableSlot *row) {
+                          return static_cast<core::JobState>(read_char(row, live_column::state));
+                      },
+                      {live_column::attempt, live_column::queue_id, live_column::generation});
     UnregisterSnapshot(snapshot);
     return trace;
 }

@@ -12,6 +12,8 @@ struct JobTrace {
     bool known;           // the job is somewhere
     core::JobState state; // where it is now, when known
     int32 attempt;        // its number of claims, when known
+    int32 queue_id;       // when known
+    int32 generation;     // when known
     bool succeeded_with_token;
     bool attempt_ended; // the lease with the token ended in `outcome`
     core::AttemptOutcome outcome;

@@ -51,16 +51,16 @@ TEST_CASE("a token is positive whatever the random bits", "[core][rules]") {
 TEST_CASE("the attempt numbered max_attempts is the last one", "[core][rules]") {
     const bool cancel_requested = false;
     const bool discard = false;
-    CHECK(next_step({cancel_requested, discard, 2, 3}) == NextStep::retry);
-    CHECK(next_step({cancel_requested, discard, 3, 3}) == NextStep::dead_letter);
-    CHECK(next_step({cancel_requested, discard, 4, 3}) == NextStep::dead_letter);
+    CHECK(next_step({false, cancel_requested, false, discard, 2, 3}) == NextStep::retry);
+    CHECK(next_step({false, cancel_requested, false, discard, 3, 3}) == NextStep::dead_letter);
+    CHECK(next_step({false, cancel_requested, false, discard, 4, 3}) == NextStep::dead_letter);
     CHECK(failure_reason({cancel_requested, discard, 3, 3}) == FailureReason::attempts_exhausted);
 }
 
 TEST_CASE("discard ends a job early, and a cancel request comes before all", "[core][rules]") {
-    CHECK(next_step({false, true, 1, 3}) == NextStep::dead_letter);
+    CHECK(next_step({false, false, false, true, 1, 3}) == NextStep::dead_letter);
     CHECK(failure_reason({false, true, 1, 3}) == FailureReason::discarded);
-    CHECK(next_step({true, true, 1, 3}) == NextStep::cancel);
-    CHECK(next_step({true, false, 3, 3}) == NextStep::cancel);
-    CHECK(next_step({true, false, 1, 3}) == NextStep::cancel);
+    CHECK(next_step({false, true, false, true, 1, 3}) == NextStep::cancel);
+    CHECK(next_step({false, true, false, false, 3, 3}) == NextStep::cancel);
+    CHECK(next_step({false, true, false, false, 1, 3}) == NextStep::cancel);
 }
