@@ -42,6 +42,8 @@ inline constexpr int maintenance_jobs_max = 100'000;
 
 inline constexpr std::int64_t lease_microseconds_min = 100'000;
 inline constexpr std::int64_t lease_microseconds_max = microseconds_per_day;
+inline constexpr std::int64_t max_runtime_microseconds_min = microseconds_per_second;
+inline constexpr std::int64_t max_runtime_microseconds_max = 30 * microseconds_per_day;
 // Delays, back-off and retention share one ceiling of ten years.
 inline constexpr std::int64_t delay_microseconds_max = 3'650 * microseconds_per_day;
 

@@ -17,6 +17,7 @@
 #include "transaction.hpp"
 
 #include "../core/fence.hpp"
+#include "../core/lease.hpp"
 
 namespace faultline {
 
@@ -105,9 +106,12 @@ bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table 
             return false;
     }
     int64 lease_length = claim.lease_given ? claim.lease_microseconds : policy.lease_microseconds;
+    core::LeaseTimes asked = {.claimed_at = claim.now,
+                              .expires_at = add_microseconds(claim.now, lease_length),
+                              .max_runtime = policy.max_runtime_microseconds};
     Lease lease = {.token = draw_token(claim),
                    .claimed_at = claim.now,
-                   .expires_at = add_microseconds(claim.now, lease_length),
+                   .expires_at = core::granted_lease_end(asked),
                    .owner = claim.worker};
     switch (start_running(live_jobs, row, lease, row_is_locked)) {
     case TM_Ok:
@@ -127,7 +131,7 @@ bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table 
 
 void note_expired_lease(Claim &claim, TupleTableSlot *row) {
     if (claim.expired_count < core::claim_takeovers_max &&
-        read_int64(row, live_column::lease_expires_at) <= claim.now)
+        core::lease_has_ended(read_int64(row, live_column::lease_expires_at), claim.now))
         claim.expired_ids[claim.expired_count++] = read_int64(row, live_column::job_id);
 }
 

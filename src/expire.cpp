@@ -1,4 +1,4 @@
-// expire_leases(): ends attempts whose lease has run out, so that a crashed worker's job runs again
+// expire_leases(): ends attempts whose lease has ended, so that a crashed worker's job runs again
 // without anyone's help.
 #include "expire.hpp"
 
@@ -12,6 +12,8 @@
 #include "storage/relations.hpp"
 #include "transaction.hpp"
 
+#include "../core/lease.hpp"
+
 namespace faultline {
 
 namespace {
@@ -21,12 +23,21 @@ constexpr int rows_per_subtransaction = 50;
 
 bool lease_expired(TupleTableSlot *row, TimestampTz now) {
     return live_state(row) == core::JobState::running &&
-           read_int64(row, live_column::lease_expires_at) <= now;
+           core::lease_has_ended(read_int64(row, live_column::lease_expires_at), now);
+}
+
+const text *error_of_end(TupleTableSlot *row, TimestampTz now) {
+    QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
+    std::string_view error =
+        core::lease_end_error({.claimed_at = read_int64(row, live_column::claimed_at),
+                               .expires_at = read_int64(row, live_column::lease_expires_at),
+                               .max_runtime = policy.max_runtime_microseconds},
+                              now);
+    return cstring_to_text_with_len(error.data(), static_cast<int>(error.size()));
 }
 
 // Looks again under the row's lock: the lease may have been extended or the job may have ended.
-void expire_job(LiveJobs &live, Archive &archive, const text *error, int64 job_id,
-                ExpiredJobs *expired) {
+void expire_job(LiveJobs &live, Archive &archive, int64 job_id, ExpiredJobs *expired) {
     if (!find_live_job(live, job_id) || !lease_expired(live.by_id.slot, archive.now))
         return;
     if (lock_live_job(live.table, live.by_id.slot, LockWaitSkip) != RowLock::locked ||
@@ -34,7 +45,7 @@ void expire_job(LiveJobs &live, Archive &archive, const text *error, int64 job_i
         return;
     core::Verdict verdict = settle(live.table, archive, live.by_id.slot,
                                    {.outcome = core::AttemptOutcome::lease_expired,
-                                    .error = error,
+                                    .error = error_of_end(live.by_id.slot, archive.now),
                                     .discard = false,
                                     .has_retry_delay = false,
                                     .retry_delay_microseconds = 0});
@@ -45,13 +56,11 @@ ExpiredJobs expire_rows(const int64 *job_ids, int count) {
     begin_verb("faultline.expire_leases()");
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();
-    const text *error = cstring_to_text("lease expired");
     MemoryContext row_memory = create_row_memory();
     ExpiredJobs expired = {};
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
-        in_row_memory(row_memory,
-                      [&] { return expire_job(live, archive, error, job_ids[i], &expired); });
+        in_row_memory(row_memory, [&] { return expire_job(live, archive, job_ids[i], &expired); });
     }
     MemoryContextDelete(row_memory);
     close_live_jobs(live);

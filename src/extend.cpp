@@ -6,6 +6,8 @@
 #include "storage/columns.hpp"
 #include "transaction.hpp"
 
+#include "../core/lease.hpp"
+
 namespace faultline {
 
 namespace {
@@ -25,10 +27,13 @@ core::Verdict extend_job(LiveJobs &live, int64 job_id, int64 lease_token,
     TupleTableSlot *row = live.by_id.slot;
     if (!read_column(row, live_column::cancel_requested_at).is_null)
         return core::Verdict::cancel_requested;
-    int64 length = extension.lease_microseconds;
-    if (!extension.lease_given)
-        length = queue_of_job(read_int32(row, live_column::queue_id)).lease_microseconds;
-    *expires_at = add_microseconds(extension.now, length);
+    QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
+    int64 length = extension.lease_given ? extension.lease_microseconds : policy.lease_microseconds;
+    // Beyond the limit the end lies in the past: the job then ends as by any expiry, not here, so
+    // that what the worker has done until somebody takes over still counts.
+    *expires_at = core::granted_lease_end({.claimed_at = read_int64(row, live_column::claimed_at),
+                                           .expires_at = add_microseconds(extension.now, length),
+                                           .max_runtime = policy.max_runtime_microseconds});
     set_lease_end(live.table, row, *expires_at, extension.progress);
     return core::Verdict::extended;
 }

@@ -62,6 +62,8 @@ QueuePolicy policy_from_row(TupleTableSlot *row) {
     policy.queue_id = read_int32(row, queue_column::queue_id);
     policy.max_attempts = read_int32(row, queue_column::max_attempts);
     policy.lease_microseconds = read_interval(row, queue_column::lease);
+    if (!read_column(row, queue_column::max_runtime).is_null)
+        policy.max_runtime_microseconds = read_interval(row, queue_column::max_runtime);
     policy.keep_keys_microseconds = read_interval(row, queue_column::keep_keys);
     policy.backoff.base_microseconds = read_interval(row, queue_column::backoff_base);
     policy.backoff.max_microseconds = read_interval(row, queue_column::backoff_max);

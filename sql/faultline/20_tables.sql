@@ -11,6 +11,7 @@ CREATE TABLE faultline.queues (
   name text COLLATE "C" NOT NULL,
   max_attempts integer NOT NULL,
   lease interval NOT NULL,
+  max_runtime interval,
   backoff_base interval NOT NULL,
   backoff_factor double precision NOT NULL,
   backoff_max interval NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE faultline.queues (
 );
 CREATE UNIQUE INDEX queues_name ON faultline.queues (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE faultline.queues IS
-  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue.';
+  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue. max_runtime NULL: no limit.';
 
 CREATE SEQUENCE faultline.job_id_seq AS bigint;
 CREATE TABLE faultline.live_jobs (

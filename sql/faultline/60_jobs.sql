@@ -49,7 +49,7 @@ CREATE FUNCTION faultline.claim(
 ) RETURNS SETOF faultline.claimed_job
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_claim';
 COMMENT ON FUNCTION faultline.claim(text, text, integer, interval) IS
-  'Claims up to max_jobs (1 to 10000) ready jobs, lowest priority number first, then by next_run_at and id; each claim counts as an attempt. worker: a name for people (up to 256 bytes). lease: 100 ms to 24 h, null for the queue''s. Returns no rows at once when the queue is empty or paused, and never waits for another transaction''s lock.';
+  'Claims up to max_jobs (1 to 10000) ready jobs, lowest priority number first, then by next_run_at and id; each claim counts as an attempt. worker: a name for people (up to 256 bytes). lease: 100 ms to 24 h, null for the queue''s; it ends at the queue''s max_runtime at the latest. Returns no rows at once when the queue is empty or paused, and never waits for another transaction''s lock.';
 
 CREATE FUNCTION faultline.claim_any(
   queues text[], worker text, max_jobs integer = 1, lease interval = NULL
@@ -87,7 +87,7 @@ CREATE FUNCTION faultline.extend(
 ) RETURNS timestamptz
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_extend';
 COMMENT ON FUNCTION faultline.extend(bigint, bigint, interval, jsonb) IS
-  'Extends a lease to now plus lease (null: the queue''s) and returns its new end; progress is saved for the next attempt and for people. Raises JQ004 when the job was asked to stop, JQ001 when the lease is not in force, JQ002 for an unknown job.';
+  'Extends a lease to now plus lease (null: the queue''s) and returns its new end, which never lies later than the queue''s max_runtime after the claim; an end in the past says that the attempt is about to be ended. progress is saved for the next attempt and for people. Raises JQ004 when the job was asked to stop, JQ001 when the lease is not in force, JQ002 for an unknown job.';
 
 CREATE FUNCTION faultline.extend_many(job_ids bigint[], lease_tokens bigint[], lease interval = NULL)
   RETURNS TABLE (job_id bigint, verdict text)

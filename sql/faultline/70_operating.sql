@@ -44,7 +44,7 @@ COMMENT ON FUNCTION faultline.purge_dead_letters_as_owner(text, interval) IS
 CREATE FUNCTION faultline.expire_leases(max_jobs integer = 1000) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_expire_leases';
 COMMENT ON FUNCTION faultline.expire_leases(integer) IS
-  'Ends attempts whose lease has run out: each counts, is recorded, and its job is queued again with back-off, or becomes a dead letter. Returns how many. Rows that another transaction holds are left alone; a row that raises is reported as a warning and stops none of the others. max_jobs: 1 to 100000.';
+  'Ends attempts whose lease has run out, or ends later than any lease can because the clock was set back: each counts, is recorded with the reason as its error (lease expired, max_runtime reached, lease ended: the clock was set back), and its job is queued again with back-off, or becomes a dead letter. Returns how many. Rows that another transaction holds are left alone; a row that raises is reported as a warning and stops none of the others. max_jobs: 1 to 100000.';
 
 CREATE FUNCTION faultline.expire_keys(max_keys integer = 10000) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

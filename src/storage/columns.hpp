@@ -11,6 +11,7 @@ enum : AttrNumber {
     name,
     max_attempts,
     lease,
+    max_runtime,
     backoff_base,
     backoff_factor,
     backoff_max,

@@ -103,8 +103,10 @@ SELECT format('%s(%s => %s): %s', function, argument, value, pg_temp.answer(pg_t
   FROM arguments, (VALUES (1, '''-178000000 years'''), (2, '''-1 us'''), (3, '''0'''), (4, '''99 ms'''),
                    (5, '''100 ms'''), (6, '''1 day'''), (7, '''1 day 1 us'''), (8, '''3650 days'''),
                    (9, '''3650 days 1 us'''), (10, '''178000000 years'''),
-                   (11, '''2147483647 months 2147483647 days''')) AS v (nr, value)
+                   (11, '''2147483647 months 2147483647 days'''), (12, '''999999 us'''),
+                   (13, '''1 s'''), (14, '''30 days'''), (15, '''30 days 1 us''')) AS v (nr, value)
  WHERE type = 'interval' AND function <> 'advance_clock'
+   AND (argument = 'max_runtime' OR nr < 12)
    AND (argument <> 'lease' OR nr NOT IN (8, 9)) AND (argument = 'lease' OR nr NOT IN (4, 5, 6, 7))
  ORDER BY argument, function, nr;
 

@@ -1,4 +1,5 @@
--- Lease: extending it, what happens when it runs out, and who notices.
+-- Lease: extending it, what happens when it runs out, and who notices; how long it may be extended,
+-- and what a clock that is set back does to it.
 \set sqlstate '\\echo SQLSTATE :LAST_ERROR_SQLSTATE'
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
@@ -150,6 +151,80 @@ SELECT job_id, lease_expires_at FROM faultline.jobs WHERE job_id BETWEEN 7301 AN
 SELECT * FROM faultline.extend_many('{}', '{}');
 SELECT e.* FROM batch, faultline.extend_many(ids, tokens, '0') AS e;
 :sqlstate
+
+--
+-- No attempt runs longer than max_runtime, however lively its heartbeat
+--
+SELECT faultline.drop_queue('held', true);
+SELECT faultline.create_queue('bounded', max_attempts => 2, lease => '30 s', max_runtime => '70 s', backoff_jitter => 0) \gset
+SELECT faultline.set_clock('2026-01-01 00:00Z') \gset
+ALTER SEQUENCE faultline.job_id_seq RESTART 7401;
+SELECT faultline.enqueue('bounded');
+-- A lease that would be longer is cut at once.
+BEGIN;
+SELECT lease_expires_at FROM faultline.claim('bounded', 'w', lease => '1 h');
+ROLLBACK;
+SELECT lease_token, lease_expires_at FROM faultline.claim('bounded', 'hung') \gset
+SELECT :'lease_expires_at' AS lease_expires_at;
+SELECT faultline.advance_clock('25 s') \gset
+SELECT faultline.extend(7401, :lease_token);
+SELECT faultline.advance_clock('25 s') \gset
+SELECT faultline.extend(7401, :lease_token);
+SELECT verdict FROM faultline.extend_many('{7401}', ARRAY[:lease_token], '24 h');
+SELECT lease_expires_at FROM faultline.jobs WHERE job_id = 7401;
+SELECT faultline.advance_clock('19999999 us') \gset
+SELECT faultline.expire_leases();
+-- At the limit an extension still answers, with an end that is over, and the job ends by expiry.
+SELECT faultline.advance_clock('5 s') \gset
+SELECT faultline.extend(7401, :lease_token, progress => '{"step": 3}');
+SELECT faultline.expire_leases();
+SELECT faultline.extend(7401, :lease_token);
+:sqlstate
+SELECT state, attempt, last_error, progress FROM faultline.jobs WHERE job_id = 7401;
+SELECT worker, outcome, started_at, ended_at, error FROM faultline.attempts WHERE job_id = 7401;
+-- The limit is that of one attempt: the next has all of it, and a claim enforces it as well.
+SELECT faultline.advance_clock('1 s') \gset
+SELECT lease_token, attempt FROM faultline.claim('bounded', 'hung again') \gset
+SELECT :attempt AS attempt;
+SELECT faultline.advance_clock('25 s') \gset
+SELECT faultline.extend(7401, :lease_token, '24 h');
+SELECT faultline.advance_clock('45 s') \gset
+SELECT count(*) FROM faultline.claim('bounded', 'w');
+SELECT attempt, reason, last_error FROM faultline.dead_letters WHERE job_id = 7401;
+-- A worker that dies earlier leaves a lease that ran out before the limit.
+SELECT faultline.enqueue('bounded');
+SELECT count(*) FROM faultline.claim('bounded', 'dies');
+SELECT faultline.advance_clock('30 s') \gset
+SELECT faultline.expire_leases();
+SELECT last_error FROM faultline.jobs WHERE job_id = 7402;
+-- Leases that were granted keep their end when the limit changes; the next extension has the new one.
+SELECT faultline.advance_clock('1 s') \gset
+SELECT lease_token FROM faultline.claim('bounded', 'w') \gset
+SELECT faultline.alter_queue('bounded', max_runtime => '10 s') \gset
+SELECT faultline.advance_clock('20 s') \gset
+SELECT faultline.expire_leases();
+SELECT faultline.extend(7402, :lease_token);
+SELECT faultline.alter_queue('bounded', max_runtime => '0') \gset
+SELECT faultline.extend(7402, :lease_token, '24 h');
+SELECT faultline.complete(7402, :lease_token);
+
+--
+-- A clock that is set back: a lease that ends later than any can is over
+--
+SELECT faultline.set_clock('2026-01-10 00:00Z') \gset
+ALTER SEQUENCE faultline.job_id_seq RESTART 7501;
+SELECT count(faultline.enqueue('bounded')) FROM generate_series(1, 2);
+SELECT count(*) FROM faultline.claim('bounded', 'w', 2, lease => '24 h');
+SELECT faultline.expire_leases();
+SELECT faultline.set_clock('2026-01-09 23:59:59.999999Z') \gset
+SELECT faultline.expire_leases(max_jobs => 1);
+SELECT job_id, state, next_run_at, last_error FROM faultline.jobs WHERE job_id BETWEEN 7501 AND 7503 ORDER BY job_id;
+-- A claim takes such a job over, too, unless by the new time it would not be due yet, as 7502.
+SELECT faultline.enqueue('bounded', run_at => '2026-01-09 23:59:59Z', priority => -1);
+SELECT count(*) FROM faultline.claim('bounded', 'w', 1, lease => '24 h');
+SELECT faultline.set_clock('2026-01-09 23:59:59.5Z') \gset
+SELECT count(*) FROM faultline.claim('bounded', 'w', 1);
+SELECT job_id, state, last_error FROM faultline.jobs WHERE job_id BETWEEN 7501 AND 7503 ORDER BY job_id;
 
 SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
 SELECT faultline.set_clock(NULL) \gset

@@ -6,6 +6,7 @@
 
 #include "core/fence.hpp"
 #include "core/job_state.hpp"
+#include "core/lease.hpp"
 #include "core/settle.hpp"
 
 using namespace faultline::core;
@@ -63,4 +64,29 @@ TEST_CASE("discard ends a job early, and a cancel request comes before all", "[c
     CHECK(next_step({false, true, false, true, 1, 3}) == NextStep::cancel);
     CHECK(next_step({false, true, false, false, 3, 3}) == NextStep::cancel);
     CHECK(next_step({false, true, false, false, 1, 3}) == NextStep::cancel);
+}
+
+TEST_CASE("no lease ends later than max_runtime after the claim", "[core][rules]") {
+    CHECK(granted_lease_end({100, 150, 50}) == 150);
+    CHECK(granted_lease_end({100, 151, 50}) == 150);
+    CHECK(granted_lease_end({100, 151, 0}) == 151);
+    CHECK(granted_lease_end({100, 1'000, 50}) == 150);
+    const std::int64_t late = std::numeric_limits<std::int64_t>::max();
+    CHECK(granted_lease_end({late - 5, late, max_runtime_microseconds_max}) == late);
+    CHECK(granted_lease_end({late - 5, late, 4}) == late - 1);
+}
+
+TEST_CASE("a lease ends when its time comes, or when the clock was set back", "[core][rules]") {
+    CHECK_FALSE(lease_has_ended(100, 99));
+    CHECK(lease_has_ended(100, 100));
+    CHECK_FALSE(lease_has_ended(lease_microseconds_max, 0));
+    CHECK(lease_has_ended(lease_microseconds_max + 1, 0));
+}
+
+TEST_CASE("the error of an expired attempt says why its lease ended", "[core][rules]") {
+    CHECK(lease_end_error({0, 100, 0}, 100) == "lease expired");
+    CHECK(lease_end_error({0, 100, 101}, 100) == "lease expired");
+    CHECK(lease_end_error({0, 100, 100}, 100) == "max_runtime reached");
+    CHECK(lease_end_error({0, lease_microseconds_max + 100, 1}, 0) ==
+          "lease ended: the clock was set back");
 }

@@ -1,0 +1,47 @@
+// When a lease ends, and why.  Times are microseconds on the server's clock.
+#pragma once
+
+#include "limits.hpp"
+
+#include <string_view>
+
+namespace faultline::core {
+
+struct LeaseTimes {
+    std::int64_t claimed_at;
+    std::int64_t expires_at;
+    std::int64_t max_runtime; // 0: no limit
+};
+
+// The end that is granted when `expires_at` is asked for: heartbeats cannot keep a job running for
+// ever.
+constexpr std::int64_t granted_lease_end(const LeaseTimes &times) {
+    bool beyond_limit =
+        times.max_runtime > 0 && times.expires_at - times.max_runtime > times.claimed_at;
+    return beyond_limit ? times.claimed_at + times.max_runtime : times.expires_at;
+}
+
+// No lease is granted for longer than lease_microseconds_max.  One that ends later than that from
+// now was granted before the clock was set back, and would hide a dead worker for as long.
+constexpr bool lease_outlasts_clock(std::int64_t expires_at, std::int64_t now) {
+    return expires_at - lease_microseconds_max > now;
+}
+
+constexpr bool lease_has_ended(std::int64_t expires_at, std::int64_t now) {
+    return expires_at <= now || lease_outlasts_clock(expires_at, now);
+}
+
+// The error of the attempt whose lease has ended.
+constexpr std::string_view lease_end_error(const LeaseTimes &times, std::int64_t now) {
+    if (lease_outlasts_clock(times.expires_at, now))
+        return "lease ended: the clock was set back";
+    if (times.max_runtime > 0 && times.expires_at - times.max_runtime >= times.claimed_at)
+        return "max_runtime reached";
+    return "lease expired";
+}
+
+static_assert(granted_lease_end({0, 10, 0}) == 10);
+static_assert(granted_lease_end({0, 10, 7}) == 7);
+static_assert(lease_has_ended(10, 10) && !lease_has_ended(10, 9));
+
+} // namespace faultline::core
