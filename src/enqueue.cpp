@@ -7,6 +7,7 @@
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "storage/columns.hpp"
+#include "storage/events.hpp"
 #include "storage/keys.hpp"
 #include "storage/live_jobs.hpp"
 #include "storage/relations.hpp"
@@ -125,6 +126,7 @@ TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, const Ne
     writer.set_nullable(live_column::headers, request.headers, !request.has_headers);
     TupleTableSlot *row = writer.finish();
     verify_live_row(row);
+    log_step(row, std::nullopt, core::JobState::queued);
     return row;
 }
 

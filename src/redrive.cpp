@@ -5,6 +5,7 @@
 #include "held_job.hpp"
 #include "result.hpp"
 #include "storage/columns.hpp"
+#include "storage/events.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
 
@@ -51,6 +52,7 @@ void make_live(Redrive &redrive, TupleTableSlot *failed) {
     TupleTableSlot *row = writer.finish();
     verify_live_row(row);
     insert_row(redrive.live_jobs, row);
+    log_step(row, core::JobState::failed, core::JobState::queued);
 }
 
 // The transaction of a dead letter has failed for ever, so the job gets a new one with the same

@@ -6,6 +6,7 @@ namespace faultline::settings {
 bool allow_virtual_clock = false;
 bool allow_same_transaction = false;
 bool strict_lease = false;
+bool trace_events = false;
 int lock_timeout_milliseconds = 100;
 
 namespace {
@@ -33,6 +34,11 @@ void define() {
                              "When off, a worker that is late may still end its job as long as "
                              "nobody has taken it over.",
                              &strict_lease, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable(
+        "faultline.trace_events", "Records every change of a job's state in faultline.job_events.",
+        "For tests and for looking into a problem. Each session writes for itself, so switch it on "
+        "for all of them, before the first job or with an empty log.",
+        &trace_events, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
         "faultline.lock_timeout", "Longest time that maintenance waits for a lock.",
         "Others wait behind it for as long; what could not be locked is "

@@ -146,6 +146,25 @@ CREATE INDEX idempotency_keys_expiry ON faultline.idempotency_keys (expires_at) 
 COMMENT ON TABLE faultline.idempotency_keys IS
   '(queue, key) to job, with the SHA-256 of the request. expires_at is set when the job ends; a key never expires while its job is live or a dead letter.';
 
+-- Written only while faultline.trace_events is on.  Numbers are drawn under the lock of the job's
+-- row, so those of one job grow with its steps.
+CREATE SEQUENCE faultline.event_id_seq AS bigint;
+CREATE TABLE faultline.job_events (
+  event_id bigint NOT NULL,
+  job_id bigint NOT NULL,
+  at timestamptz NOT NULL,
+  lease_token bigint,
+  queue_id integer NOT NULL,
+  attempt integer NOT NULL,
+  generation integer NOT NULL,
+  from_state "char",
+  to_state "char" NOT NULL,
+  CONSTRAINT job_events_pkey PRIMARY KEY (event_id)
+);
+CREATE INDEX job_events_job ON faultline.job_events (job_id, event_id);
+COMMENT ON TABLE faultline.job_events IS
+  'Log of state changes while faultline.trace_events is on: queued (q), running (r), succeeded (s), failed (f), cancelled (c); from_state is null for a new job. lease_token is that of the attempt that begins or ends.';
+
 CREATE TABLE faultline.queue_access (
   role_name name NOT NULL,
   level text COLLATE "C" NOT NULL,
@@ -188,6 +207,8 @@ SELECT pg_catalog.pg_extension_config_dump('faultline.finished_jobs', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.ended_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.failed_jobs', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.idempotency_keys', '');
+SELECT pg_catalog.pg_extension_config_dump('faultline.event_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('faultline.job_events', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.queue_access', '');
 SELECT pg_catalog.pg_extension_config_dump('faultline.instance', '');
 

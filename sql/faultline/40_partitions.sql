@@ -146,6 +146,30 @@ END $$;
 COMMENT ON FUNCTION faultline.drop_old_partitions() IS
   'Internal: drops the day partitions that lie wholly before the longest retention; returns how many.';
 
+-- All events of a job go together, so that what is left of the log has no gaps; the day more is that
+-- of its finished row, which leaves with its partition.
+CREATE FUNCTION faultline.delete_old_events(max_jobs integer) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  oldest_kept timestamptz := faultline.clock_now() - faultline.keep_finished_longest() - interval '1 day';
+  jobs bigint;
+BEGIN
+  WITH old AS MATERIALIZED (
+    SELECT e.job_id FROM faultline.job_events e
+     WHERE e.at < oldest_kept
+       AND NOT EXISTS (SELECT FROM faultline.job_events l WHERE l.job_id = e.job_id AND l.event_id > e.event_id)
+       AND NOT EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = e.job_id)
+       AND NOT EXISTS (SELECT FROM faultline.failed_jobs f WHERE f.job_id = e.job_id)
+     LIMIT max_jobs
+  ), gone AS (
+    DELETE FROM faultline.job_events e USING old WHERE e.job_id = old.job_id
+  )
+  SELECT count(*) INTO jobs FROM old;
+  RETURN jobs;
+END $$;
+COMMENT ON FUNCTION faultline.delete_old_events(integer) IS
+  'Internal: deletes the events of a bounded number of jobs that ended before the longest retention; returns of how many.';
+
 -- What dropping whole days cannot reach: queues that keep less than the longest, and the default
 -- partitions.  Looking for it costs a scan, so it is done every ten minutes, and again in the next
 -- round while there is more.
@@ -157,6 +181,7 @@ DECLARE
   keep_longest interval := faultline.keep_finished_longest();
   keep_shortest interval := (SELECT min(q.keep_finished) FROM faultline.queues q);
   deleted bigint;
+  forgotten bigint;
 BEGIN
   IF to_regclass('faultline.finished_jobs_default') IS NULL  -- no queue was ever created
      OR EXISTS (SELECT FROM faultline.duty_runs r WHERE r.duty = 'delete_finished'
@@ -181,11 +206,12 @@ BEGIN
         AND NOT EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = o.job_id)
       LIMIT max_rows));
   DELETE FROM faultline.queues q WHERE q.dropped_at < now_at - keep_longest - interval '1 day';
-  IF deleted < max_rows THEN
+  forgotten := faultline.delete_old_events(max_rows);
+  IF greatest(deleted, forgotten) < max_rows THEN
     INSERT INTO faultline.duty_runs VALUES ('delete_finished', now_at)
       ON CONFLICT (duty) DO UPDATE SET last_run_at = excluded.last_run_at;
   END IF;
   RETURN deleted;
 END $$;
 COMMENT ON FUNCTION faultline.delete_old_finished(integer) IS
-  'Internal: deletes a bounded number of finished jobs that their own queue no longer keeps, and forgets queues dropped long ago.';
+  'Internal: deletes a bounded number of finished jobs that their own queue no longer keeps, the events of jobs that ended long ago, and queues dropped long ago; returns how many jobs.';

@@ -6,6 +6,8 @@
 #include "../json_fields.hpp"
 #include "../transaction.hpp"
 #include "columns.hpp"
+#include "events.hpp"
+#include "live_jobs.hpp"
 #include "partition.hpp"
 #include "relations.hpp"
 #include "scan.hpp"
@@ -180,6 +182,7 @@ void archive_finished(Archive &archive, TupleTableSlot *live_row, const Finished
         writer.set(finished_column::last_error, PointerGetDatum(record.note));
     writer.finish();
     add_to_batch(archive.finished_batch);
+    log_step(live_row, live_state(live_row), record.state);
 }
 
 void archive_attempt(Archive &archive, TupleTableSlot *live_row, const AttemptRecord &record) {
@@ -221,6 +224,7 @@ void archive_dead_letter(Archive &archive, TupleTableSlot *live_row, core::Failu
         writer.set(failed_column::last_error, PointerGetDatum(record.error));
     writer.set(failed_column::history, attempt_history(live_row, last));
     insert_row(archive.failed, writer.finish());
+    log_step(live_row, live_state(live_row), core::JobState::failed);
 }
 
 } // namespace faultline

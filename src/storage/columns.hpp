@@ -137,6 +137,20 @@ enum : AttrNumber {
 inline constexpr int count = fingerprint;
 } // namespace key_column
 
+namespace event_column {
+enum : AttrNumber {
+    event_id = 1,
+    job_id,
+    at,
+    lease_token,
+    queue_id,
+    attempt,
+    generation,
+    from_state,
+    to_state,
+};
+} // namespace event_column
+
 namespace access_column {
 enum : AttrNumber {
     role_name = 1,

@@ -4,6 +4,7 @@
 
 #include "../errors.hpp"
 #include "columns.hpp"
+#include "events.hpp"
 #include "relations.hpp"
 
 #include "../../core/fence.hpp"
@@ -126,7 +127,10 @@ TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &leas
     writer.set(live_column::lease_owner, PointerGetDatum(lease.owner));
     TupleTableSlot *changed = writer.finish();
     verify_live_row(changed);
-    return update_row(live_jobs, &tid, changed, row_is_locked);
+    TM_Result outcome = update_row(live_jobs, &tid, changed, row_is_locked);
+    if (outcome == TM_Ok)
+        log_step(changed, core::JobState::queued, core::JobState::running);
+    return outcome;
 }
 
 void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue) {
@@ -141,6 +145,7 @@ void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue) {
                    Int32GetDatum(read_int32(row, live_column::attempts_uncounted) + 1));
     clear_lease(writer);
     store_change(live_jobs, row, writer.finish());
+    log_step(row, core::JobState::running, core::JobState::queued);
 }
 
 void set_lease_end(Table &live_jobs, TupleTableSlot *row, TimestampTz expires_at,

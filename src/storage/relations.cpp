@@ -71,6 +71,8 @@ const RelationIds &relation_ids() {
         .ledger_entries_transaction = require_relation(schema, "ledger_entries_transaction"),
         .ledger_entries_job = require_relation(schema, "ledger_entries_job"),
         .ledger_entry_id_seq = require_relation(schema, "ledger_entry_id_seq"),
+        .job_events = require_relation(schema, "job_events"),
+        .event_id_seq = require_relation(schema, "event_id_seq"),
     };
     cached_ids = ids;
     cached_ids_valid = !changed_meanwhile;

@@ -34,6 +34,8 @@ struct RelationIds {
     Oid ledger_entries_transaction;
     Oid ledger_entries_job;
     Oid ledger_entry_id_seq;
+    Oid job_events;
+    Oid event_id_seq;
 };
 
 // Looks the OIDs up once and again after any of them changed; raises 55000 when one is missing.

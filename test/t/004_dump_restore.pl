@@ -12,11 +12,12 @@ my $port = $node->port;
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
 # Everything there can be: queues with policies, one paused, one dropped with its history; jobs in
-# each state, with keys, progress and results; attempts of several days; access.
+# each state, with keys, progress and results; attempts of several days; the event log; access.
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE app_worker;
 CREATE ROLE app_monitor;
 CREATE ROLE "Odd Role";
+SET faultline.trace_events = on;
 SELECT faultline.set_clock('2031-05-01 12:00+00');
 SELECT faultline.create_queue('mail', max_attempts => 2, lease => '10 s', backoff_base => '0',
                               description => 'with ''quotes'' and \backslash');
@@ -60,7 +61,7 @@ SELECT faultline.set_clock(NULL);
 SQL
 
 my @tables = qw(queues live_jobs finished_jobs ended_attempts failed_jobs idempotency_keys
-  queue_access instance);
+  job_events queue_access instance);
 
 # What a database holds, as text: rows of every table, sequences, partitions with their bounds and
 # indexes, privileges, settings of tables, triggers, comments.
@@ -74,6 +75,7 @@ sub contents {
     $content{sequences} = $node->safe_psql($database, <<'SQL');
 SELECT 'job_id', last_value, is_called FROM faultline.job_id_seq
 UNION ALL SELECT 'queue_id', last_value, is_called FROM faultline.queue_id_seq
+UNION ALL SELECT 'event_id', last_value, is_called FROM faultline.event_id_seq
 SQL
     $content{partitions} = $node->safe_psql($database, <<'SQL');
 SELECT inhparent::regclass::text, c.oid::regclass::text, pg_get_expr(relpartbound, c.oid),

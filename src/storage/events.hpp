@@ -1,0 +1,26 @@
+// The log of state changes, written while faultline.trace_events is on.
+#pragma once
+
+#include "table.hpp"
+
+#include "../settings.hpp"
+
+#include "../../core/job_state.hpp"
+
+#include <optional>
+
+namespace faultline {
+
+// Writes one row of job_events.  `live_row` has the columns of live_jobs.
+void record_event(TupleTableSlot *live_row, std::optional<core::JobState> from, core::JobState to);
+
+// Every change of a job's state calls this, in the transaction that makes it and under the lock of
+// the job's row, so that the events of a job are in the order of its steps.  A new job comes from
+// no state.
+inline void log_step(TupleTableSlot *live_row, std::optional<core::JobState> from,
+                     core::JobState to) {
+    if (settings::trace_events)
+        record_event(live_row, from, to);
+}
+
+} // namespace faultline
