@@ -32,6 +32,12 @@ CREATE VIEW faultline.ledger_situations AS
                             WHERE c.job_id = t.job_id LIMIT 1) d ON true
     ) s;
 COMMENT ON VIEW faultline.ledger_situations IS 'Internal: what reconciliation sees of each transaction, and the rule that applies.';
+COMMENT ON COLUMN faultline.ledger_situations.transaction_id IS 'The transaction.';
+COMMENT ON COLUMN faultline.ledger_situations.job_id IS 'Its job; 0 for a reversal.';
+COMMENT ON COLUMN faultline.ledger_situations.state IS 'Its state by letter.';
+COMMENT ON COLUMN faultline.ledger_situations.job_situation IS 'queued, running, lease_ended, succeeded, failed, cancelled, replaced (redriven since) or gone.';
+COMMENT ON COLUMN faultline.ledger_situations.entry_situation IS 'none, equal or different.';
+COMMENT ON COLUMN faultline.ledger_situations.rule IS 'What reconciliation does with it, R0 to R5; null for nothing.';
 
 CREATE FUNCTION faultline.record_finding(code text, subject text, evidence text) RETURNS void
   LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -50,20 +50,31 @@ TEST_CASE("a token is positive whatever the random bits", "[core][rules]") {
 }
 
 TEST_CASE("the attempt numbered max_attempts is the last one", "[core][rules]") {
-    const bool cancel_requested = false;
-    const bool discard = false;
-    CHECK(next_step({false, cancel_requested, false, discard, 2, 3}) == NextStep::retry);
-    CHECK(next_step({false, cancel_requested, false, discard, 3, 3}) == NextStep::dead_letter);
-    CHECK(next_step({false, cancel_requested, false, discard, 4, 3}) == NextStep::dead_letter);
-    CHECK(failure_reason({cancel_requested, discard, 3, 3}) == FailureReason::attempts_exhausted);
+    AttemptEnd end = {};
+    end.attempts_max = 3;
+    end.attempts_counted = 2;
+    CHECK(next_step(end) == NextStep::retry);
+    end.attempts_counted = 3;
+    CHECK(next_step(end) == NextStep::dead_letter);
+    CHECK(failure_reason(end) == FailureReason::attempts_exhausted);
+    end.attempts_counted = 4;
+    CHECK(next_step(end) == NextStep::dead_letter);
 }
 
-TEST_CASE("discard ends a job early, and a cancel request comes before all", "[core][rules]") {
-    CHECK(next_step({false, false, false, true, 1, 3}) == NextStep::dead_letter);
-    CHECK(failure_reason({false, true, 1, 3}) == FailureReason::discarded);
-    CHECK(next_step({false, true, false, true, 1, 3}) == NextStep::cancel);
-    CHECK(next_step({false, true, false, false, 3, 3}) == NextStep::cancel);
-    CHECK(next_step({false, true, false, false, 1, 3}) == NextStep::cancel);
+TEST_CASE("effect, cancel request, release, discard: the first that applies decides",
+          "[core][rules]") {
+    AttemptEnd end = {};
+    end.attempts_max = 3;
+    end.attempts_counted = GENERATE(1, 3);
+    end.discard = true;
+    CHECK(next_step(end) == NextStep::dead_letter);
+    CHECK(failure_reason(end) == FailureReason::discarded);
+    end.released = true;
+    CHECK(next_step(end) == NextStep::retry);
+    end.cancel_requested = true;
+    CHECK(next_step(end) == NextStep::cancel);
+    end.effect_exists = true;
+    CHECK(next_step(end) == NextStep::succeed);
 }
 
 TEST_CASE("no lease ends later than max_runtime after the claim", "[core][rules]") {
