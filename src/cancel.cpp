@@ -1,5 +1,6 @@
 // cancel(): queued jobs end now, running ones are asked to stop.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
 #include "storage/columns.hpp"
@@ -17,8 +18,10 @@ core::Verdict cancel_job(LiveJobs &live, Archive &archive, int64 job_id, const t
     TupleTableSlot *row = live.by_id.slot;
     require_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::operate);
     if (live_state(row) == core::JobState::running) {
-        if (read_column(row, live_column::cancel_requested_at).is_null)
+        if (read_column(row, live_column::cancel_requested_at).is_null) {
             set_cancel_requested(live.table, row, archive.now, reason);
+            debug_point(DebugPoint::cancel_after_update);
+        }
         return core::Verdict::cancel_requested;
     }
     // Written by hand: its next attempt will find that it is done.
@@ -28,6 +31,7 @@ core::Verdict cancel_job(LiveJobs &live, Archive &archive, int64 job_id, const t
         live.table, archive, row,
         {.state = core::JobState::cancelled, .result = 0, .result_is_null = true, .note = reason},
         false);
+    debug_point(DebugPoint::cancel_after_update);
     return core::Verdict::cancelled;
 }
 

@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "expire.hpp"
 #include "instance.hpp"
@@ -115,6 +116,7 @@ bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table 
                    .owner = claim.worker};
     switch (start_running(live_jobs, row, lease, row_is_locked)) {
     case TM_Ok:
+        debug_point(DebugPoint::claim_after_update);
         remember_claim(lease.token);
         add_claimed_job(claim, queue_name, row, lease);
         claim.jobs_claimed++;

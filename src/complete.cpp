@@ -1,5 +1,6 @@
 // complete() and complete_many(): a job ends as succeeded, if the caller's lease is in force.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
@@ -63,6 +64,7 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
         return core::Verdict::ledger_entry_missing;
     if (!remove_held_row(live, completion.lease_token))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
+    debug_point(DebugPoint::complete_after_delete);
     verify_live_row(row);
     finish_job(live.table, archive, row,
                {.state = core::JobState::succeeded,
@@ -70,6 +72,7 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
                 .result_is_null = completion.result_is_null,
                 .note = nullptr},
                true);
+    debug_point(DebugPoint::complete_after_archive);
     return core::Verdict::succeeded;
 }
 

@@ -2,6 +2,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "intent.hpp"
 #include "result.hpp"
@@ -243,6 +244,7 @@ void insert_jobs(const Request &request, const NewJobs &jobs) {
         add_to_batch(batch);
     }
     flush_batch(batch);
+    debug_point(DebugPoint::enqueue_after_insert);
     close_table(live_jobs);
 }
 
@@ -309,6 +311,7 @@ FAULTLINE_FUNCTION(faultline_enqueue) {
     }
     Table live_jobs = open_table(relation_ids().live_jobs);
     insert_row(live_jobs, write_job(live_jobs.write_slot, request, job));
+    debug_point(DebugPoint::enqueue_after_insert);
     close_table(live_jobs);
     end_verb();
     PG_RETURN_INT64(job.job_id);

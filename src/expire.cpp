@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "arguments.hpp"
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "settle.hpp"
@@ -60,6 +61,8 @@ ExpiredJobs expire_rows(const int64 *job_ids, int count) {
     ExpiredJobs expired = {};
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
+        if (i > 0)
+            debug_point(DebugPoint::expire_between_rows);
         in_row_memory(row_memory, [&] { return expire_job(live, archive, job_ids[i], &expired); });
     }
     MemoryContextDelete(row_memory);

@@ -1,5 +1,6 @@
 // extend() and extend_many(): a worker that is alive keeps its leases.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
@@ -35,6 +36,7 @@ core::Verdict extend_job(LiveJobs &live, int64 job_id, int64 lease_token,
                                            .expires_at = add_microseconds(extension.now, length),
                                            .max_runtime = policy.max_runtime_microseconds});
     set_lease_end(live.table, row, *expires_at, extension.progress);
+    debug_point(DebugPoint::extend_after_update);
     return core::Verdict::extended;
 }
 

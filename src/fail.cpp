@@ -1,5 +1,6 @@
 // fail() and fail_many(): an attempt ends without success; the job is retried or fails for good.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
@@ -25,6 +26,7 @@ core::Verdict fail_job(LiveJobs &live, Archive &archive, int64 job_id, int64 lea
                        const EndOfAttempt &end) {
     if (!lock_held_job(live, job_id, lease_token))
         return verdict_of_trace(trace_job(job_id, lease_token), job_id);
+    debug_point(DebugPoint::fail_before_settle);
     return settle(live.table, archive, live.by_id.slot, end);
 }
 

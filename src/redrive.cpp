@@ -1,6 +1,7 @@
 // redrive(): dead letters back to the queue.  A row moves within one transaction or stays where it
 // is; it can collide with nothing, so it is never lost.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "result.hpp"
@@ -98,6 +99,7 @@ core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
         return core::Verdict::ledger_conflict;
     tid = row->tts_tid;
     make_live(redrive, row);
+    debug_point(DebugPoint::redrive_after_insert);
     if (delete_row(redrive.failed_jobs, &tid) != TM_Ok)
         elog(ERROR, "could not remove locked dead letter " INT64_FORMAT, job_id);
     return core::Verdict::queued;

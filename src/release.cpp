@@ -1,5 +1,6 @@
 // release(): a worker gives a job back without having tried it.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "held_job.hpp"
 #include "transaction.hpp"
 
@@ -35,6 +36,7 @@ FAULTLINE_FUNCTION(faultline_release) {
                 .discard = false,
                 .has_retry_delay = has_delay,
                 .retry_delay_microseconds = delay});
+        debug_point(DebugPoint::release_after_update);
     } else {
         JobTrace trace = trace_job(job_id, lease_token);
         if (!took_effect_before(trace, job_id))

@@ -1,17 +1,36 @@
 // Owns the extension's configuration parameters.
 #include "settings.hpp"
 
+#include "debug_point.hpp"
+
 namespace faultline::settings {
 
 bool allow_virtual_clock = false;
 bool allow_same_transaction = false;
 bool strict_lease = false;
 bool trace_events = false;
+bool lab = false;
 int lock_timeout_milliseconds = 100;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
 constexpr int lock_timeout_milliseconds_max = 600'000;
+
+// The parsed plan is what counts; see debug_point.cpp.
+char *debug_points_text = nullptr;
+
+// The switch comes first: debug points ask for it when a value that was set before is applied.
+void define_debug_settings() {
+    DefineCustomBoolVariable("faultline.lab", "Allows debug points, for tests only.",
+                             "They make sessions fail, wait or die.", &lab, false,
+                             process_shared_preload_libraries_in_progress ? PGC_POSTMASTER
+                                                                          : PGC_SIGHUP,
+                             0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "faultline.debug_points", "What happens at debug points, for tests only.",
+        "A list of point=action, separated by commas. Needs faultline.lab.", &debug_points_text, "",
+        PGC_SUSET, 0, check_debug_points, assign_debug_points, nullptr);
+}
 } // namespace
 
 void define() {
@@ -45,6 +64,7 @@ void define() {
         "left to the next pass.",
         &lock_timeout_milliseconds, lock_timeout_milliseconds, lock_timeout_milliseconds_min,
         lock_timeout_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    define_debug_settings();
     MarkGUCPrefixReserved("faultline");
 }
 

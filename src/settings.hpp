@@ -9,6 +9,7 @@ extern bool allow_virtual_clock;
 extern bool allow_same_transaction;
 extern bool strict_lease;
 extern bool trace_events;
+extern bool lab;
 extern int lock_timeout_milliseconds;
 
 // Defines the parameters; called once per process, from _PG_init.

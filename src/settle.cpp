@@ -3,6 +3,7 @@
 #include "settle.hpp"
 
 #include "arguments.hpp"
+#include "debug_point.hpp"
 #include "storage/columns.hpp"
 #include "storage/keys.hpp"
 
@@ -72,6 +73,7 @@ core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
     };
     if (step != core::NextStep::succeed)
         archive_attempt(archive, row, record);
+    debug_point(DebugPoint::settle_before_update);
     switch (step) {
     case core::NextStep::retry:
         requeue(live_jobs, row,

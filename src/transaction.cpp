@@ -1,6 +1,8 @@
-// Owns the per-transaction memory of a backend: the leases it took, and whether it may be prepared.
+// Owns the per-transaction memory of a backend: the leases it took, whether it may be prepared, and
+// whether it called a verb.
 #include "transaction.hpp"
 
+#include "debug_point.hpp"
 #include "hash.hpp"
 
 namespace faultline {
@@ -9,10 +11,12 @@ namespace {
 
 HTAB *claimed_tokens = nullptr; // lives in TopTransactionContext
 bool prepare_forbidden = false;
+bool verb_called = false;
 
 void forget_transaction() {
     claimed_tokens = nullptr;
     prepare_forbidden = false;
+    verb_called = false;
 }
 
 void on_transaction_event(XactEvent event, void *) {
@@ -24,7 +28,15 @@ void on_transaction_event(XactEvent event, void *) {
                     errdetail("A prepared lease would hold its row after its session is gone."),
                     errhint("Commit claim() and extend() in transactions of their own."));
         break;
+    case XACT_EVENT_PRE_COMMIT:
+        if (verb_called)
+            debug_point(DebugPoint::transaction_pre_commit);
+        break;
     case XACT_EVENT_COMMIT:
+        if (verb_called)
+            debug_point(DebugPoint::transaction_committed);
+        forget_transaction();
+        break;
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PREPARE:
         forget_transaction();
@@ -39,6 +51,7 @@ void on_transaction_event(XactEvent event, void *) {
 void begin_verb(const char *signature) {
     PreventCommandIfReadOnly(signature);
     PreventCommandIfParallelMode(signature);
+    verb_called = true;
     CommandCounterIncrement();
     PushActiveSnapshot(GetTransactionSnapshot());
 }

@@ -145,4 +145,5 @@ SELECT '| ' || s.name || ' | ' || s.boot_val || coalesce(' ' || s.unit, '') || '
  ORDER BY s.name;
 \echo
 \echo 'A session knows the settings once it has called a function, or from its start when the library'
-\echo 'is preloaded. With preload, `faultline.allow_virtual_clock` can be set at server start only.'
+\echo 'is preloaded. With preload, `faultline.allow_virtual_clock` and `faultline.lab` can be set at server'
+\echo 'start only.'

@@ -64,9 +64,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION faultline.expire_keys(integer) IS 'Internal: forgets a bounded number of idempotency keys whose time has come; returns how many.';
 
+CREATE FUNCTION faultline.reach_debug_point(name text) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_reach_debug_point';
+COMMENT ON FUNCTION faultline.reach_debug_point(text) IS
+  'Internal: does what faultline.debug_points says for this point, for tests only; nothing else.';
+
 CREATE FUNCTION faultline.run_duty(duty text) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  PERFORM faultline.reach_debug_point('duty_' || duty);
   RETURN CASE duty
     WHEN 'expire_leases' THEN faultline.expire_leases()
     WHEN 'reconcile' THEN faultline.reconcile_round(10000)
