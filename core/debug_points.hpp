@@ -24,6 +24,12 @@ namespace faultline::core {
     point(release_after_update)                                                                    \
     point(redrive_after_insert)                                                                    \
     point(cancel_after_update)                                                                     \
+    point(apply_before_entry)                                                                      \
+    point(apply_after_entry)                                                                       \
+    point(apply_after_state)                                                                       \
+    point(apply_after_complete)                                                                    \
+    point(layer_fence)                                                                             \
+    point(layer_state)                                                                             \
     point(transaction_pre_commit)                                                                  \
     point(transaction_committed)                                                                   \
     point(duty_expire_leases)                                                                      \
@@ -36,7 +42,7 @@ namespace faultline::core {
 
 #define FAULTLINE_DEBUG_ACTIONS(action)                                                            \
     action(error) action(wait) action(stop) action(kill) action(exit) action(abort)                \
-        action(drop_connection)
+        action(drop_connection) action(skip)
 
 #define FAULTLINE_AS_MEMBER(name) name,
 #define FAULTLINE_AS_WORD(name) std::string_view(#name),
@@ -79,8 +85,15 @@ constexpr int debug_point_position(std::string_view name) {
     return position_of(debug_point_names, name);
 }
 
+// A protection that can be left out, to show that the others hold without it.
+constexpr bool is_layer(DebugPoint point) {
+    return point == DebugPoint::layer_fence || point == DebugPoint::layer_state;
+}
+
 // After the commit record a session can neither raise, nor wait for a lock, nor leave in order.
 constexpr bool legal_at(DebugPoint point, DebugAction action) {
+    if (is_layer(point) || action == DebugAction::skip)
+        return is_layer(point) && action == DebugAction::skip;
     return point != DebugPoint::transaction_committed || action == DebugAction::stop ||
            action == DebugAction::kill || action == DebugAction::abort ||
            action == DebugAction::drop_connection;

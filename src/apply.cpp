@@ -5,6 +5,7 @@
 // of the current lease, together with the transaction's new state.  Three layers each keep a second
 // entry out: the lease, the transaction's state, and the unique indexes of ledger_entries.
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "held_job.hpp"
 #include "intent.hpp"
@@ -67,7 +68,8 @@ Application read_application(FunctionCallInfo fcinfo) {
 bool answer_exists(Ledger &ledger, const Application &application, Applied *applied) {
     Intent stored = found_intent(ledger);
     require_same_content(stored, application.asked);
-    if (!core::transaction_has_entry(found_state(ledger)))
+    if (!core::transaction_has_entry(found_state(ledger)) ||
+        debug_point_skips(DebugPoint::layer_state))
         return false;
     *applied = {.existed = true, .entry = find_entry(stored.transaction_id)};
     return true;
@@ -110,8 +112,10 @@ Applied apply_init(Ledger &ledger, TupleTableSlot *row, const Application &appli
     if (found_state(ledger) == core::TransactionState::failed)
         raise_transaction_failed(ledger);
     Entry entry = post(ledger, found_intent(ledger), read_int32(row, live_column::attempt));
-    move_transaction(ledger, core::TransactionState::applied,
-                     {.failure_reason = nullptr, .metadata = application.asked.metadata});
+    if (found_state(ledger) == core::TransactionState::init)
+        move_transaction(ledger, core::TransactionState::applied,
+                         {.failure_reason = nullptr, .metadata = application.asked.metadata});
+    debug_point(DebugPoint::apply_after_state);
     return {.existed = false, .entry = entry};
 }
 
@@ -145,7 +149,7 @@ Applied apply_undeclared(Ledger &ledger, TupleTableSlot *row, const Application 
     intent.generation = read_int32(row, live_column::generation);
     intent.queue_id = read_int32(row, live_column::queue_id);
     if (!find_transaction(ledger, intent.transaction_id)) {
-        if (job_has_entry(intent.job_id))
+        if (job_has_entry(intent.job_id) && !debug_point_skips(DebugPoint::layer_state))
             raise_other_transaction(intent.job_id, "It has an entry of another one",
                                     intent.transaction_id);
         if (insert_intent(ledger, intent, core::TransactionState::applied))
@@ -216,6 +220,7 @@ void complete_applied(LiveJobs &live, Archive &archive, const Application &appli
                 .result_is_null = application.result_is_null,
                 .note = nullptr},
                false);
+    debug_point(DebugPoint::apply_after_complete);
 }
 
 Datum run(FunctionCallInfo fcinfo, const char *signature, const Application &application) {

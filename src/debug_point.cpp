@@ -65,9 +65,13 @@ void explain(const core::DebugPlanCheck &check) {
         GUC_check_errdetail("Debug point \"%.*s\" is named twice.", length, word);
         break;
     case core::DebugPlanProblem::illegal_action:
-        GUC_check_errdetail("\"%.*s\" comes after the commit, where nothing can fail or wait.",
-                            length, word);
-        GUC_check_errhint("Actions there: stop, kill, abort, drop_connection.");
+        GUC_check_errdetail(
+            "\"%.*s\" cannot be: after the commit nothing can fail or wait, and only "
+            "a layer can be skipped.",
+            length, word);
+        GUC_check_errhint(
+            "Actions at transaction_committed: stop, kill, abort, drop_connection; at "
+            "layer_fence and layer_state: skip.");
         break;
     }
 }
@@ -80,6 +84,7 @@ void reach_debug_point(DebugPoint point) {
         return;
     switch (plan[static_cast<std::size_t>(point)]) {
     case core::DebugAction::none:
+    case core::DebugAction::skip:
         break;
     case core::DebugAction::error:
         raise_debug_error(point);
@@ -101,6 +106,10 @@ void reach_debug_point(DebugPoint point) {
         drop_connection();
         break;
     }
+}
+
+bool is_skipped(DebugPoint point) {
+    return settings::lab && plan[static_cast<std::size_t>(point)] == core::DebugAction::skip;
 }
 
 bool check_debug_points(char **value, void **, GucSource) {

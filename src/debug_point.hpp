@@ -24,6 +24,13 @@ inline void debug_point(DebugPoint point) {
         reach_debug_point(point);
 }
 
+// True when a test has a protection left out: layer_fence, the lease token; layer_state, what the
+// rows of the ledger say.
+bool is_skipped(DebugPoint point);
+inline bool debug_point_skips(DebugPoint point) {
+    return unlikely(debug_points_armed) && is_skipped(point);
+}
+
 // Hooks of the setting.
 bool check_debug_points(char **value, void **extra, GucSource source);
 void assign_debug_points(const char *value, void *extra);

@@ -2,6 +2,7 @@
 #include "held_job.hpp"
 
 #include "clock.hpp"
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "result.hpp"
 #include "settings.hpp"
@@ -11,6 +12,8 @@
 namespace faultline {
 
 bool lease_in_force(TupleTableSlot *row, int64 lease_token) {
+    if (debug_point_skips(DebugPoint::layer_fence))
+        return live_state(row) == core::JobState::running;
     return holds_lease(row, lease_token) &&
            (!settings::strict_lease ||
             read_int64(row, live_column::lease_expires_at) > clock_now());

@@ -2,6 +2,7 @@
 // accounts.
 #include "posting.hpp"
 
+#include "debug_point.hpp"
 #include "errors.hpp"
 #include "storage/accounts.hpp"
 #include "storage/columns.hpp"
@@ -58,7 +59,10 @@ void raise_transaction_failed(const Ledger &ledger) {
 
 Entry post(Ledger &ledger, const Intent &intent, int32 attempt) {
     move_balances(intent.effect, ledger.now);
-    return insert_entry(ledger, intent, attempt);
+    debug_point(DebugPoint::apply_before_entry);
+    Entry entry = insert_entry(ledger, intent, attempt);
+    debug_point(DebugPoint::apply_after_entry);
+    return entry;
 }
 
 } // namespace faultline
