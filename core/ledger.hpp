@@ -58,13 +58,6 @@ static_assert(transaction_step_allowed(TransactionState::init, TransactionState:
 static_assert(!transaction_step_allowed(TransactionState::init, TransactionState::reconciled));
 static_assert(!transaction_step_allowed(TransactionState::applied, TransactionState::failed));
 
-// What apply_ledger() answers: written now, or there already.
-enum class ApplyVerdict { applied, exists };
-
-constexpr std::string_view apply_verdict_name(ApplyVerdict verdict) {
-    return verdict == ApplyVerdict::applied ? "applied" : "exists";
-}
-
 // Where reconciliation finds the job of a transaction.
 enum class JobSituation {
     queued,

@@ -23,6 +23,13 @@ enum class Verdict {
     ledger_entry_missing,
     effect_applied,
     ledger_conflict,
+    applied,
+    exists,
+    insufficient_funds,
+    account_closed,
+    unknown_account,
+    out_of_range,
+    transaction_failed,
 };
 
 constexpr std::string_view verdict_name(Verdict verdict) {
@@ -61,6 +68,20 @@ constexpr std::string_view verdict_name(Verdict verdict) {
         return "effect_applied";
     case Verdict::ledger_conflict:
         return "ledger_conflict";
+    case Verdict::applied:
+        return "applied";
+    case Verdict::exists:
+        return "exists";
+    case Verdict::insufficient_funds:
+        return "insufficient_funds";
+    case Verdict::account_closed:
+        return "account_closed";
+    case Verdict::unknown_account:
+        return "unknown_account";
+    case Verdict::out_of_range:
+        return "out_of_range";
+    case Verdict::transaction_failed:
+        return "transaction_failed";
     }
     return "unknown";
 }

@@ -233,10 +233,8 @@ Datum run(FunctionCallInfo fcinfo, const char *signature, const Application &app
     close_live_jobs(live);
     close_archive(archive);
     end_verb();
-    core::ApplyVerdict verdict =
-        applied.existed ? core::ApplyVerdict::exists : core::ApplyVerdict::applied;
-    Datum values[] = {name_datum(core::apply_verdict_name(verdict)),
-                      Int64GetDatum(applied.entry.entry_id),
+    core::Verdict verdict = applied.existed ? core::Verdict::exists : core::Verdict::applied;
+    Datum values[] = {verdict_datum(verdict), Int64GetDatum(applied.entry.entry_id),
                       TimestampTzGetDatum(applied.entry.created_at)};
     bool nulls[] = {false, false, false};
     add_result_row(start_result(fcinfo), values, nulls, lengthof(values));

@@ -114,12 +114,7 @@ FAULTLINE_FUNCTION(faultline_complete) {
 FAULTLINE_FUNCTION(faultline_complete_many) {
     using namespace faultline;
     ManyJobs jobs = read_many_jobs(fcinfo, 0, 1);
-    Elements results = {};
-    if (!PG_ARGISNULL(2)) {
-        results = required_array(fcinfo, 2, "results", JSONBOID, true);
-        if (results.count != jobs.count)
-            check_same_length({nullptr, nullptr, jobs.count}, "job_ids", results, "results");
-    }
+    Elements results = read_results(fcinfo, 2, jobs);
     begin_verb("faultline.complete_many()");
     Archive archive = open_archive(clock_now());
     LiveJobs live = open_live_jobs();

@@ -73,6 +73,14 @@ ManyJobs read_many_jobs(FunctionCallInfo fcinfo, int ids_index, int tokens_index
     return jobs;
 }
 
+Elements read_results(FunctionCallInfo fcinfo, int results_index, const ManyJobs &jobs) {
+    if (PG_ARGISNULL(results_index))
+        return {};
+    Elements results = required_array(fcinfo, results_index, "results", JSONBOID, true);
+    check_same_length({nullptr, nullptr, jobs.count}, "job_ids", results, "results");
+    return results;
+}
+
 bool repeats_previous(const ManyJobs &jobs, int position) {
     return position > 0 && jobs.items[position].job_id == jobs.items[position - 1].job_id &&
            jobs.items[position].lease_token == jobs.items[position - 1].lease_token;

@@ -36,6 +36,8 @@ struct ManyJobs {
     int count;
 };
 ManyJobs read_many_jobs(FunctionCallInfo fcinfo, int ids_index, int tokens_index);
+// The optional array of results beside them; without values when it is null.
+Elements read_results(FunctionCallInfo fcinfo, int results_index, const ManyJobs &jobs);
 // True when the item repeats the one before it.
 bool repeats_previous(const ManyJobs &jobs, int position);
 // Fills in the verdicts: act(item) for each job, and for a repeated item what repeat(verdict)

@@ -58,7 +58,11 @@ void raise_transaction_failed(const Ledger &ledger) {
 }
 
 Entry post(Ledger &ledger, const Intent &intent, int32 attempt) {
-    move_balances(intent.effect, ledger.now);
+    HeldAccounts held = hold_accounts(&intent.effect, 1, ledger.now);
+    Movement movement = move_amount(held, intent.effect);
+    if (movement.refusal != Refusal::none)
+        raise_refusal(movement);
+    store_accounts(held);
     debug_point(DebugPoint::apply_before_entry);
     Entry entry = insert_entry(ledger, intent, attempt);
     debug_point(DebugPoint::apply_after_entry);

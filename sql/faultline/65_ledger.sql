@@ -18,6 +18,13 @@ CREATE FUNCTION faultline.apply_and_complete(
 COMMENT ON FUNCTION faultline.apply_and_complete(bigint, bigint, text, text, text, bigint, text, jsonb, jsonb) IS
   'As apply_ledger() and complete() in one call, so that no crash can come between effect and completion: the recommended way to end a job that moves something. result: as for complete(). When the effect exists already and the caller''s lease is in force, the job is completed, too.';
 
+CREATE FUNCTION faultline.apply_and_complete_many(
+  job_ids bigint[], lease_tokens bigint[], results jsonb[] = NULL
+) RETURNS TABLE (job_id bigint, verdict text)
+  LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_apply_and_complete_many';
+COMMENT ON FUNCTION faultline.apply_and_complete_many(bigint[], bigint[], jsonb[]) IS
+  'Ends many jobs, each with the effect it declared; a verdict for each in input order: applied, exists, succeeded (it declared nothing), already_succeeded; or the job is left as it is: insufficient_funds, account_closed, unknown_account, out_of_range (a balance would overflow), transaction_failed, stale_lease, unknown_job, same_transaction. Locks jobs, transactions and accounts in order, so that two calls cannot deadlock, and writes each account once: the way to end jobs that share a few busy accounts.';
+
 CREATE FUNCTION faultline.transaction_status(transaction_id text)
   RETURNS TABLE (state text, entry_id bigint, job_id bigint, failure_reason text)
   LANGUAGE c VOLATILE ROWS 1 AS 'MODULE_PATHNAME', 'faultline_transaction_status';

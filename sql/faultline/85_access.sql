@@ -10,7 +10,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
        WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',
-                                'apply_and_complete', 'transaction_status']
+                                'apply_and_complete', 'apply_and_complete_many', 'transaction_status']
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
                                   'expire_leases', 'maintain', 'adopt', 'status', 'check_invariants',

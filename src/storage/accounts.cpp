@@ -15,17 +15,35 @@ namespace faultline {
 
 namespace {
 
-struct AccountChange {
-    const text *account;
-    const text *asset;
-    int64 change; // negative: a debit
-};
+int compare_accounts(const void *a, const void *b) {
+    const auto *left = static_cast<const HeldAccount *>(a);
+    const auto *right = static_cast<const HeldAccount *>(b);
+    int order = compare_bytes(left->account, right->account);
+    return order != 0 ? order : compare_bytes(left->asset, right->asset);
+}
 
-bool find_account(Table &accounts, const AccountChange &change, TupleTableSlot *slot) {
+// The accounts of the effects, each once, in order.
+HeldAccount *named_accounts(const Effect *effects, int effect_count, int *count) {
+    auto *accounts =
+        static_cast<HeldAccount *>(palloc0(sizeof(HeldAccount) * 2 * (effect_count + 1)));
+    for (int i = 0; i < effect_count; i++) {
+        accounts[2 * i].account = effects[i].debit;
+        accounts[2 * i + 1].account = effects[i].credit;
+        accounts[2 * i].asset = accounts[2 * i + 1].asset = effects[i].asset;
+    }
+    qsort(accounts, 2 * effect_count, sizeof(HeldAccount), compare_accounts);
+    *count = 0;
+    for (int i = 0; i < 2 * effect_count; i++)
+        if (*count == 0 || compare_accounts(&accounts[*count - 1], &accounts[i]) != 0)
+            accounts[(*count)++] = accounts[i];
+    return accounts;
+}
+
+bool find_account(const HeldAccounts &held, const HeldAccount &account) {
     ScanKeyData keys[2];
-    text_key(&keys[0], 1, change.account);
-    text_key(&keys[1], 2, change.asset);
-    return load_newest(accounts.relation, relation_ids().ledger_accounts_pkey, keys, 2, slot);
+    text_key(&keys[0], 1, account.account);
+    text_key(&keys[1], 2, account.asset);
+    return load_newest(held.table.relation, relation_ids().ledger_accounts_pkey, keys, 2, held.row);
 }
 
 // Whether accounts of the asset are opened by their first entry; raises when there is no such
@@ -49,86 +67,22 @@ bool accounts_open_on_first_use(const text *asset) {
     return on_first_use;
 }
 
-void open_on_first_use(const AccountChange &change, TimestampTz now) {
-    if (!accounts_open_on_first_use(change.asset))
-        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                errmsg("account \"%s\" is not open for asset \"%s\"",
-                       text_to_cstring(change.account), text_to_cstring(change.asset)),
-                errdetail("Accounts of this asset are not opened by their first entry."),
-                errhint("SELECT faultline.open_account(%s, %s);",
-                        quote_literal_cstr(text_to_cstring(change.account)),
-                        quote_literal_cstr(text_to_cstring(change.asset))));
+// False when the asset does not allow it.
+bool open_on_first_use(const HeldAccount &account, TimestampTz now) {
+    if (!accounts_open_on_first_use(account.asset))
+        return false;
     Table accounts = open_table(relation_ids().ledger_accounts, true);
     RowWriter writer(accounts.write_slot);
     writer.set(account_column::version, Int64GetDatum(0));
     writer.set(account_column::opened_at, TimestampTzGetDatum(now));
-    writer.set(account_column::account, PointerGetDatum(change.account));
-    writer.set(account_column::asset, PointerGetDatum(change.asset));
+    writer.set(account_column::account, PointerGetDatum(account.account));
+    writer.set(account_column::asset, PointerGetDatum(account.asset));
     ItemPointerData conflict;
     // When somebody else has opened it meanwhile, that serves as well.
     insert_unless_conflict(accounts, writer.finish(), &conflict);
     close_table(accounts);
     CommandCounterIncrement();
-}
-
-void check_open(TupleTableSlot *row, const AccountChange &change) {
-    Column closed_at = read_column(row, account_column::closed_at);
-    if (closed_at.is_null)
-        return;
-    ereport(ERROR, errcode_jq(core::sqlstate_account_closed),
-            errmsg("account \"%s\" is closed", text_to_cstring(change.account)),
-            errdetail("It was closed at %s for asset \"%s\".",
-                      timestamptz_to_str(DatumGetTimestampTz(closed_at.value)),
-                      text_to_cstring(change.asset)),
-            errhint("Use another account; a closed one stays closed."));
-}
-
-[[noreturn]] void raise_bound(const AccountChange &change, int64 balance, const char *bound,
-                              int64 limit) {
-    ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
-            errmsg("account \"%s\" cannot take this entry", text_to_cstring(change.account)),
-            errdetail("Its balance of " INT64_FORMAT " %s would change by " INT64_FORMAT
-                      ", but %s is " INT64_FORMAT ".",
-                      balance, text_to_cstring(change.asset), change.change, bound, limit),
-            errhint("Nothing was written. End the job with fail(discard => true), or try again "
-                    "when the balance allows it."));
-}
-
-// Only the bound that the movement goes towards: an account outside its bounds may come back.
-void check_bounds(TupleTableSlot *row, const AccountChange &change, int64 before, int64 after) {
-    Column minimum = read_column(row, account_column::min_balance);
-    Column maximum = read_column(row, account_column::max_balance);
-    if (change.change < 0 && !minimum.is_null && after < DatumGetInt64(minimum.value))
-        raise_bound(change, before, "min_balance", DatumGetInt64(minimum.value));
-    if (change.change > 0 && !maximum.is_null && after > DatumGetInt64(maximum.value))
-        raise_bound(change, before, "max_balance", DatumGetInt64(maximum.value));
-}
-
-void change_balance(Table &accounts, TupleTableSlot *row, const AccountChange &change) {
-    ItemPointerData tid = row->tts_tid;
-    TM_Result outcome = lock_newest_row(accounts, &tid, row, LockWaitBlock);
-    if (outcome != TM_Ok)
-        elog(ERROR, "could not lock account \"%s\": %d", text_to_cstring(change.account), outcome);
-    check_open(row, change);
-    int64 before = read_int64(row, account_column::balance);
-    int64 after;
-    if (pg_add_s64_overflow(before, change.change, &after))
-        ereport(
-            ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-            errmsg("balance of account \"%s\" is out of range", text_to_cstring(change.account)),
-            errdetail("It is " INT64_FORMAT " and would change by " INT64_FORMAT ".", before,
-                      change.change),
-            errhint("Nothing was written. Balances are 64-bit; use a larger unit."));
-    check_bounds(row, change, before, after);
-    tid = row->tts_tid;
-    RowWriter writer(accounts.write_slot, row);
-    writer.set(account_column::balance, Int64GetDatum(after));
-    writer.set(account_column::version,
-               Int64GetDatum(read_int64(row, account_column::version) + 1));
-    outcome = update_row(accounts, &tid, writer.finish(), true);
-    if (outcome != TM_Ok)
-        elog(ERROR, "could not change locked account \"%s\": %d", text_to_cstring(change.account),
-             outcome);
+    return true;
 }
 
 // The object lock of an account.  Names that share a number wait for each other's closing only.
@@ -141,37 +95,160 @@ void lock_account_name(const text *account, const text *asset, LOCKMODE mode) {
     LockDatabaseObject(relation_ids().ledger_accounts, number, 0, mode);
 }
 
-void apply_change(Table &accounts, TupleTableSlot *row, const AccountChange &change,
-                  TimestampTz now) {
-    while (!find_account(accounts, change, row)) {
+int64 read_bound(TupleTableSlot *row, AttrNumber column, bool *has_bound) {
+    Column bound = read_column(row, column);
+    *has_bound = !bound.is_null;
+    return DatumGetInt64(bound.value);
+}
+
+void read_account(HeldAccount &account, TupleTableSlot *row) {
+    account.known = true;
+    account.position = row->tts_tid;
+    account.closed = !read_column(row, account_column::closed_at).is_null;
+    account.balance = read_bound(row, account_column::balance, &account.maintained);
+    account.minimum = read_bound(row, account_column::min_balance, &account.has_minimum);
+    account.maximum = read_bound(row, account_column::max_balance, &account.has_maximum);
+}
+
+void hold_account(HeldAccounts &held, HeldAccount &account, TimestampTz now) {
+    while (!find_account(held, account)) {
         CHECK_FOR_INTERRUPTS();
-        open_on_first_use(change, now);
+        if (!open_on_first_use(account, now))
+            return;
     }
-    if (!read_column(row, account_column::balance).is_null) {
-        change_balance(accounts, row, change);
-        return;
+    if (read_column(held.row, account_column::balance).is_null) {
+        lock_account_name(account.account, account.asset, RowShareLock);
+        // Closed before we had the lock?
+        find_account(held, account);
+    } else {
+        ItemPointerData tid = held.row->tts_tid;
+        TM_Result outcome = lock_newest_row(held.table, &tid, held.row, LockWaitBlock);
+        if (outcome != TM_Ok)
+            elog(ERROR, "could not lock account \"%s\": %d", text_to_cstring(account.account),
+                 outcome);
+        // What the caller decided by may have been another balance.
+        check_visible_or_own(held.table, held.row);
     }
-    lock_account_name(change.account, change.asset, RowShareLock);
-    // Closed before we had the lock?
-    find_account(accounts, change, row);
-    check_open(row, change);
+    read_account(account, held.row);
+}
+
+HeldAccount *held_account(const HeldAccounts &held, const text *account, const text *asset) {
+    HeldAccount wanted = {};
+    wanted.account = account;
+    wanted.asset = asset;
+    return static_cast<HeldAccount *>(
+        bsearch(&wanted, held.accounts, held.count, sizeof(HeldAccount), compare_accounts));
+}
+
+// Only the bound that the movement goes towards: an account outside its bounds may come back.
+Refusal refusal_of(const HeldAccount &account, int64 change) {
+    if (!account.known)
+        return Refusal::unknown_account;
+    if (account.closed)
+        return Refusal::account_closed;
+    if (!account.maintained)
+        return Refusal::none;
+    int64 after;
+    if (pg_add_s64_overflow(account.balance, change, &after))
+        return Refusal::out_of_range;
+    if ((change < 0 && account.has_minimum && after < account.minimum) ||
+        (change > 0 && account.has_maximum && after > account.maximum))
+        return Refusal::insufficient_funds;
+    return Refusal::none;
+}
+
+void change_balance(HeldAccount &account, int64 change) {
+    account.balance += account.maintained ? change : 0;
+    account.entries++;
 }
 
 } // namespace
 
 void require_asset(const text *asset) { accounts_open_on_first_use(asset); }
 
-void move_balances(const Effect &effect, TimestampTz now) {
-    AccountChange debit = {effect.debit, effect.asset, -effect.amount};
-    AccountChange credit = {effect.credit, effect.asset, effect.amount};
-    bool debit_first = compare_bytes(effect.debit, effect.credit) < 0;
-    AccountChange changes[] = {debit_first ? debit : credit, debit_first ? credit : debit};
-    Table accounts = open_table(relation_ids().ledger_accounts);
-    TupleTableSlot *row = table_slot_create(accounts.relation, nullptr);
-    for (const AccountChange &change : changes)
-        apply_change(accounts, row, change, now);
-    ExecDropSingleTupleTableSlot(row);
-    close_table(accounts);
+HeldAccounts hold_accounts(const Effect *effects, int count, TimestampTz now) {
+    HeldAccounts held = {};
+    held.table = open_table(relation_ids().ledger_accounts);
+    held.row = table_slot_create(held.table.relation, nullptr);
+    held.accounts = named_accounts(effects, count, &held.count);
+    for (int i = 0; i < held.count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        hold_account(held, held.accounts[i], now);
+    }
+    return held;
+}
+
+Movement move_amount(HeldAccounts &held, const Effect &effect) {
+    HeldAccount *debit = held_account(held, effect.debit, effect.asset);
+    HeldAccount *credit = held_account(held, effect.credit, effect.asset);
+    Refusal refusal = refusal_of(*debit, -effect.amount);
+    if (refusal != Refusal::none)
+        return {refusal, debit, -effect.amount};
+    refusal = refusal_of(*credit, effect.amount);
+    if (refusal != Refusal::none)
+        return {refusal, credit, effect.amount};
+    change_balance(*debit, -effect.amount);
+    change_balance(*credit, effect.amount);
+    return {Refusal::none, nullptr, 0};
+}
+
+void store_accounts(HeldAccounts &held) {
+    for (int i = 0; i < held.count; i++) {
+        HeldAccount &account = held.accounts[i];
+        if (!account.maintained || account.entries == 0)
+            continue;
+        if (!table_tuple_fetch_row_version(held.table.relation, &account.position, SnapshotAny,
+                                           held.row))
+            elog(ERROR, "locked account \"%s\" has gone", text_to_cstring(account.account));
+        RowWriter writer(held.table.write_slot, held.row);
+        writer.set(account_column::balance, Int64GetDatum(account.balance));
+        writer.set(account_column::version,
+                   Int64GetDatum(read_int64(held.row, account_column::version) + account.entries));
+        TM_Result outcome = update_row(held.table, &account.position, writer.finish(), true);
+        if (outcome != TM_Ok)
+            elog(ERROR, "could not change locked account \"%s\": %d",
+                 text_to_cstring(account.account), outcome);
+    }
+    ExecDropSingleTupleTableSlot(held.row);
+    close_table(held.table);
+}
+
+void raise_refusal(const Movement &movement) {
+    const HeldAccount &account = *movement.account;
+    const char *name = text_to_cstring(account.account);
+    const char *asset = text_to_cstring(account.asset);
+    switch (movement.refusal) {
+    case Refusal::unknown_account:
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("account \"%s\" is not open for asset \"%s\"", name, asset),
+                errdetail("Accounts of this asset are not opened by their first entry."),
+                errhint("SELECT faultline.open_account(%s, %s);", quote_literal_cstr(name),
+                        quote_literal_cstr(asset)));
+    case Refusal::account_closed:
+        ereport(ERROR, errcode_jq(core::sqlstate_account_closed),
+                errmsg("account \"%s\" is closed", name),
+                errdetail("It was closed for asset \"%s\".", asset),
+                errhint("Use another account; a closed one stays closed."));
+    case Refusal::out_of_range:
+        ereport(ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                errmsg("balance of account \"%s\" is out of range", name),
+                errdetail("It is " INT64_FORMAT " and would change by " INT64_FORMAT ".",
+                          account.balance, movement.change),
+                errhint("Nothing was written. Balances are 64-bit; use a larger unit."));
+    case Refusal::insufficient_funds:
+    case Refusal::none:
+        break;
+    }
+    bool is_minimum = movement.change < 0;
+    ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
+            errmsg("account \"%s\" cannot take this entry", name),
+            errdetail("Its balance of " INT64_FORMAT " %s would change by " INT64_FORMAT
+                      ", but %s is " INT64_FORMAT ".",
+                      account.balance, asset, movement.change,
+                      is_minimum ? "min_balance" : "max_balance",
+                      is_minimum ? account.minimum : account.maximum),
+            errhint("Nothing was written. End the job with fail(discard => true), or try again "
+                    "when the balance allows it."));
 }
 
 } // namespace faultline
