@@ -2,6 +2,7 @@
 #include "measure.hpp"
 
 #include "client.hpp"
+#include "database.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -26,11 +27,6 @@ constexpr int history_jobs = 20'000; // finished jobs of each peer before the fi
 constexpr int history_batch = 1'000;
 // A prepared statement is planned anew five times before its plan is kept.
 constexpr int warm_up_cycles = 6;
-constexpr std::chrono::seconds backend_exit_seconds_max{30};
-
-void drop_database(Connection &admin, const char *name) {
-    admin.execute(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", name));
-}
 
 // What the client threads of a run share.
 struct Crew {
@@ -62,10 +58,6 @@ void run_client(Crew &crew, std::size_t number, std::unique_ptr<Client> &client,
         crew.failures[number] = std::current_exception();
         crew.stop = true;
     }
-}
-
-double wal_position_bytes(Connection &admin) {
-    return admin.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").number(0, 0);
 }
 
 struct Totals {
@@ -120,18 +112,6 @@ Totals run_clients(Connection &admin, const std::string &conninfo, const Peer &p
     return totals;
 }
 
-// A backend hands in its table statistics when it ends, before it leaves pg_stat_activity.
-void wait_for_backends_to_end(Connection &admin) {
-    const Clock::time_point deadline = Clock::now() + backend_exit_seconds_max;
-    const std::string query =
-        fmt::format("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'"
-                    " AND backend_type = 'client backend'",
-                    run_database);
-    while (admin.execute(query).bigint(0, 0) > 0)
-        if (Clock::now() > deadline)
-            throw std::runtime_error("the clients' backends did not end");
-}
-
 void check_nothing_lost(const Peer &peer, const Totals &totals, std::int64_t unfinished) {
     if (unfinished != totals.enqueued - totals.completed)
         throw std::runtime_error(fmt::format("{}: {} jobs enqueued and {} completed, but {} left",
@@ -146,25 +126,20 @@ Measurement figures(Connection &connection, const Peer &peer, const Totals &tota
         connection.execute(fmt::format("SELECT n_tup_hot_upd, n_tup_upd FROM pg_stat_all_tables"
                                        " WHERE relid = '{}'::regclass",
                                        peer.hot_table));
-    const Result dead = connection.execute(
-        fmt::format("SELECT sum(n_dead_tup) FROM pg_stat_all_tables WHERE schemaname = '{}'",
-                    peer.tables_schema));
     const double update_count = updates.number(0, 1);
     const auto measured = static_cast<double>(totals.measured);
     return {
         .jobs_per_second = measured / totals.seconds,
         .wal_bytes_per_job = totals.wal_bytes / measured,
         .hot_updates_percent = update_count == 0 ? 0 : 100 * updates.number(0, 0) / update_count,
-        .dead_rows_per_job = dead.number(0, 0) / static_cast<double>(totals.completed),
+        .dead_rows_per_job = dead_row_count(connection) / static_cast<double>(totals.completed),
     };
 }
 
 } // namespace
 
 void create_template(client::Connection &admin, const std::string &conninfo) {
-    drop_databases(admin);
-    admin.execute(fmt::format("CREATE DATABASE {}", template_database));
-    const std::string database = conninfo + " dbname=" + template_database;
+    const std::string database = create_template_database(admin, conninfo);
     for (const Peer &peer : peers()) {
         for (const char *statement : peer.setup)
             Connection(database).execute(statement);
@@ -175,16 +150,9 @@ void create_template(client::Connection &admin, const std::string &conninfo) {
     Connection(database).execute("VACUUM (ANALYZE)");
 }
 
-void drop_databases(client::Connection &admin) {
-    drop_database(admin, run_database);
-    drop_database(admin, template_database);
-}
-
 Measurement measure(client::Connection &admin, const std::string &conninfo, const Peer &peer,
                     const Scenario &scenario, double run_seconds) {
-    drop_database(admin, run_database);
-    admin.execute(fmt::format("CREATE DATABASE {} TEMPLATE {}", run_database, template_database));
-    const std::string database = conninfo + " dbname=" + run_database;
+    const std::string database = copy_template_database(admin, conninfo);
     if (peer.after_copy != nullptr)
         Connection(database).execute(peer.after_copy);
     const Totals totals = run_clients(admin, database, peer, scenario, run_seconds);

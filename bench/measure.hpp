@@ -21,14 +21,9 @@ struct Measurement {
     double dead_rows_per_job;
 };
 
-// Names of the databases that the benchmark creates and drops; it touches no other.
-inline constexpr const char *template_database = "faultline_bench_template";
-inline constexpr const char *run_database = "faultline_bench_run";
-
 // Installs both peers and gives each the same past, so that no run starts on tables that the
 // planner has never seen statistics of.
 void create_template(client::Connection &admin, const std::string &conninfo);
-void drop_databases(client::Connection &admin);
 
 // One run in a fresh copy of the template. Throws when any client failed or a job is unaccounted
 // for.

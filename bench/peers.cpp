@@ -22,7 +22,7 @@ constexpr const char *textbook_table = R"(
 constexpr const char *textbook_index = R"(
         CREATE INDEX jobs_ready ON textbook.jobs (priority, run_at, id) WHERE state = 'ready')";
 
-Peer textbook() {
+Peer textbook_peer() {
     return {
         .name = "textbook",
         .setup = {"CREATE SCHEMA textbook", textbook_table, textbook_index},
@@ -49,7 +49,6 @@ Peer textbook() {
         .success_verdict = nullptr,
         .count_unfinished = "SELECT count(*) FROM textbook.jobs WHERE state <> 'done'",
         .hot_table = "textbook.jobs",
-        .tables_schema = "textbook",
     };
 }
 
@@ -72,15 +71,16 @@ Peer faultline_peer() {
         .count_unfinished = R"(
         SELECT count(*) FROM faultline.jobs WHERE state IN ('queued', 'running'))",
         .hot_table = "faultline.live_jobs",
-        .tables_schema = "faultline",
     };
 }
 
 } // namespace
 
 const std::array<Peer, peer_count> &peers() {
-    static const std::array<Peer, peer_count> all{textbook(), faultline_peer()};
+    static const std::array<Peer, peer_count> all{textbook_peer(), faultline_peer()};
     return all;
 }
+
+const Peer &textbook() { return peers()[0]; }
 
 } // namespace faultline::bench

@@ -1,6 +1,7 @@
-// Implements the report. Ratios are taken inside a round, where both peers met the same machine,
-// and only then their median: two medians of a noisy machine need not belong together.
+// Implements the report.
 #include "report.hpp"
+
+#include "figures.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -19,38 +20,6 @@ namespace {
 
 using client::Connection;
 using client::Result;
-
-constexpr std::size_t textbook_index = 0;
-constexpr std::size_t faultline_index = 1;
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const std::size_t middle = values.size() / 2;
-    return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-double median_of(const std::vector<Measurement> &rounds, double Measurement::*figure) {
-    std::vector<double> values;
-    for (const Measurement &round : rounds)
-        values.push_back(round.*figure);
-    return median(std::move(values));
-}
-
-std::vector<double> ratios(const ScenarioResult &result) {
-    std::vector<double> values;
-    for (std::size_t round = 0; round < result.rounds[textbook_index].size(); ++round)
-        values.push_back(result.rounds[faultline_index][round].jobs_per_second /
-                         result.rounds[textbook_index][round].jobs_per_second);
-    return values;
-}
-
-// 12345 as "12,345".
-std::string grouped(double value) {
-    std::string digits = fmt::format("{:.0f}", value);
-    for (auto place = static_cast<int>(digits.size()) - 3; place > 0; place -= 3)
-        digits.insert(static_cast<std::size_t>(place), 1, ',');
-    return digits;
-}
 
 std::string cpu_model() {
     std::ifstream cpuinfo("/proc/cpuinfo");
@@ -87,17 +56,16 @@ std::string settings(Connection &admin) {
 }
 
 std::string result_line(const ScenarioResult &result) {
-    const std::vector<double> ratio = ratios(result);
-    const auto [lowest, highest] = std::minmax_element(ratio.begin(), ratio.end());
     const auto &[old_rounds, new_rounds] = result.rounds;
+    const Ratio ratio = ratio_of(values_of(new_rounds, &Measurement::jobs_per_second),
+                                 values_of(old_rounds, &Measurement::jobs_per_second));
     return fmt::format(
         "{:>5} {:>7} {:>9} {:>9} {:>6.2f} {:>13} {:>7.0f} {:>7.0f} {:>6.1f} {:>6.1f} {:>6.2f} "
         "{:>6.2f}\n",
         result.scenario.batch, result.scenario.clients,
         grouped(median_of(old_rounds, &Measurement::jobs_per_second)),
-        grouped(median_of(new_rounds, &Measurement::jobs_per_second)), median(ratio),
-        fmt::format("({:.2f}..{:.2f})", *lowest, *highest),
-        median_of(old_rounds, &Measurement::wal_bytes_per_job),
+        grouped(median_of(new_rounds, &Measurement::jobs_per_second)), ratio.median,
+        range_text(ratio), median_of(old_rounds, &Measurement::wal_bytes_per_job),
         median_of(new_rounds, &Measurement::wal_bytes_per_job),
         median_of(old_rounds, &Measurement::hot_updates_percent),
         median_of(new_rounds, &Measurement::hot_updates_percent),
