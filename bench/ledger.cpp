@@ -25,8 +25,10 @@ const char *side_name(Side side) {
     switch (side) {
     case Side::complete_alone:
         return "complete alone";
-    case Side::faultline:
+    case Side::call_by_call:
         return "apply_and_complete";
+    case Side::as_batch:
+        return "a_and_c_many";
     case Side::by_hand:
         return "by hand";
     }
@@ -48,6 +50,8 @@ std::vector<Setting> run_all(Connection &admin, const Options &options) {
             for (std::size_t turn = 0; turn < ways.size(); ++turn) {
                 const std::size_t number = (turn + static_cast<std::size_t>(round)) % ways.size();
                 const Way &way = ways[number];
+                if (setting.batch == 1 && way.end_one.empty())
+                    continue;
                 setting.rounds[number].push_back(measure_ledger(admin, options.conninfo, way,
                                                                 setting.batch, setting.clients,
                                                                 options.run_seconds));
@@ -77,7 +81,7 @@ std::string result_line(const Setting &setting, std::size_t number) {
     for (std::size_t other = 0; other < ways.size(); ++other) {
         if (ways[other].side == Side::complete_alone && other != number)
             alone = other;
-        if (way.side == Side::faultline && ways[other].side == Side::by_hand &&
+        if (way.side != Side::by_hand && ways[other].side == Side::by_hand &&
             ways[other].accounts.name == way.accounts.name)
             by_hand = other;
     }
@@ -100,7 +104,7 @@ std::string measure_all(Connection &admin, const Options &options) {
     const std::vector<Setting> settings = run_all(admin, options);
     std::string text = fmt::format(
         "Ledger: the call that ends a claimed job, one transaction; {} rounds of {:g} s, medians\n"
-        "ratios inside a round, median (low..high)\n\n",
+        "ratios inside a round, median (low..high); a_and_c_many = apply_and_complete_many\n\n",
         options.rounds, options.run_seconds);
     text += fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7} {:>6} {:>9}\n", "", "",
                         "", "", "", "ratio to", "ratio to", "WAL", "dead", "deadlocks");
@@ -109,7 +113,8 @@ std::string measure_all(Connection &admin, const Options &options) {
                         "B/job", "/job", "/1k calls");
     for (const Setting &setting : settings)
         for (std::size_t number = 0; number < setting.rounds.size(); ++number)
-            text += result_line(setting, number);
+            if (!setting.rounds[number].empty())
+                text += result_line(setting, number);
     return text;
 }
 

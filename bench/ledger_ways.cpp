@@ -121,7 +121,7 @@ Way complete_alone() {
 
 Way apply_and_complete(const AccountSet &accounts) {
     return {
-        .side = Side::faultline,
+        .side = Side::call_by_call,
         .accounts = accounts,
         .enqueue =
             fmt::format("SELECT count(*) FROM faultline.enqueue_many('bench',"
@@ -147,6 +147,15 @@ Way apply_and_complete(const AccountSet &accounts) {
             " FROM faultline.ledger_entries, LATERAL (VALUES (debit, -amount), (credit, amount))"
             " leg (account, change) GROUP BY account) m USING (account)",
     };
+}
+
+Way apply_and_complete_many(const AccountSet &accounts) {
+    Way way = apply_and_complete(accounts);
+    way.side = Side::as_batch;
+    way.end_one.clear();
+    way.end_many = "SELECT count(*) FROM faultline.apply_and_complete_many($1, $2)"
+                   " WHERE verdict = 'applied'";
+    return way;
 }
 
 Way by_hand(const AccountSet &accounts) {
@@ -204,6 +213,7 @@ std::vector<Way> all_ways() {
     std::vector<Way> ways{complete_alone()};
     for (const AccountSet &accounts : account_sets) {
         ways.push_back(apply_and_complete(accounts));
+        ways.push_back(apply_and_complete_many(accounts));
         ways.push_back(by_hand(accounts));
     }
     return ways;

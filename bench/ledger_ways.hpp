@@ -14,7 +14,7 @@ struct AccountSet {
 };
 
 // Whose calls end the jobs.
-enum class Side { complete_alone, faultline, by_hand };
+enum class Side { complete_alone, call_by_call, as_batch, by_hand };
 
 struct Way {
     Side side;
@@ -22,7 +22,7 @@ struct Way {
     std::string enqueue; // $1 jobs
     std::string claim;   // $1 worker, $2 max_jobs; returns id, token, debit, credit, amount
     // Both return how many jobs they ended. $1 id, $2 token, $3 debit, $4 credit, $5 amount; of
-    // many: arrays, in ascending order of id.
+    // many: arrays, in ascending order of id. Without end_one the way is measured in batches only.
     std::string end_one;
     std::string end_many;
     std::string count_ended; // one row: jobs that ended with everything that belongs to it
