@@ -111,12 +111,14 @@ void require_declared_id(Ledger &ledger, const Application &application) {
 Applied apply_init(Ledger &ledger, TupleTableSlot *row, const Application &application) {
     if (found_state(ledger) == core::TransactionState::failed)
         raise_transaction_failed(ledger);
-    Entry entry = post(ledger, found_intent(ledger), read_int32(row, live_column::attempt));
+    // Before the accounts, for which this may have to wait, so that transaction_status() waits,
+    // too.
     if (found_state(ledger) == core::TransactionState::init)
         move_transaction(ledger, core::TransactionState::applied,
                          {.failure_reason = nullptr, .metadata = application.asked.metadata});
     debug_point(DebugPoint::apply_after_state);
-    return {.existed = false, .entry = entry};
+    return {.existed = false,
+            .entry = post(ledger, found_intent(ledger), read_int32(row, live_column::attempt))};
 }
 
 Applied apply_declared(Ledger &ledger, TupleTableSlot *row, const Application &application) {

@@ -100,12 +100,12 @@ FAULTLINE_FUNCTION(faultline_reverse_transaction) {
     check_text_length(reason, "reason", core::reason_bytes_max);
     begin_verb("faultline.reverse_transaction()");
     Ledger ledger = open_ledger(clock_now());
-    if (!find_transaction(ledger, transaction_id)) {
+    // Waits for a worker that applies it just now.
+    if (!await_transaction(ledger, transaction_id)) {
         require_access({}, AccessLevel::operate);
         raise_unknown_transaction(transaction_id);
     }
     require_access_to_found(ledger, AccessLevel::operate);
-    // Waits for a worker that applies it just now.
     lock_transaction(ledger);
     require_reversible(ledger);
     Intent reversal = reversal_of_found(ledger, new_id, reason);
@@ -128,7 +128,9 @@ FAULTLINE_FUNCTION(faultline_transaction_status) {
     ReturnSetInfo *result = start_result(fcinfo);
     if (await_transaction(ledger, transaction_id)) {
         require_visible(ledger);
-        Entry entry = find_entry(transaction_id);
+        // Looked up after the state, which must not be older than it.
+        Entry entry =
+            core::transaction_has_entry(found_state(ledger)) ? find_entry(transaction_id) : Entry{};
         Column reason = read_column(ledger.found, transaction_column::failure_reason);
         int64 job_id = found_intent(ledger).job_id;
         Datum values[] = {name_datum(core::transaction_state_name(found_state(ledger))),

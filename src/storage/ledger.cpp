@@ -113,29 +113,22 @@ bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation) {
 
 bool await_transaction(Ledger &ledger, const text *transaction_id) {
     Table &transactions = open_transactions(ledger);
-    for (;;) {
-        CHECK_FOR_INTERRUPTS();
-        // A row that is never stored: looking for what it would collide with waits for whoever
-        // writes that just now.
-        Intent probe = {.transaction_id = transaction_id,
-                        .effect = {transaction_id, transaction_id, transaction_id, 0},
-                        .metadata = nullptr,
-                        .reverses = nullptr,
-                        .job_id = 0,
-                        .generation = 0,
-                        .queue_id = 0};
-        ItemPointerData conflict;
-        ItemPointerSetInvalid(&conflict);
-        TupleTableSlot *row = write_intent(ledger, probe, core::TransactionState::init);
-        if (no_index_conflict(transactions.result, row, transactions.estate, &conflict))
-            return false;
-        ResetPerTupleExprContext(transactions.estate);
-        if (!read_conflict(transactions, &conflict, ledger.found,
-                           [&] { return collides(ledger, probe); }))
-            continue;
-        lock_transaction(ledger);
-        return true;
-    }
+    // A row that is never stored: looking for what it would collide with waits for whoever writes
+    // that just now.  Nothing stays locked: the caller's transaction may last.
+    Intent probe = {.transaction_id = transaction_id,
+                    .effect = {transaction_id, transaction_id, transaction_id, 0},
+                    .metadata = nullptr,
+                    .reverses = nullptr,
+                    .job_id = 0,
+                    .generation = 0,
+                    .queue_id = 0};
+    ItemPointerData conflict;
+    ItemPointerSetInvalid(&conflict);
+    no_index_conflict(transactions.result,
+                      write_intent(ledger, probe, core::TransactionState::init),
+                      transactions.estate, &conflict);
+    ResetPerTupleExprContext(transactions.estate);
+    return find_transaction(ledger, transaction_id);
 }
 
 void lock_transaction(Ledger &ledger) {

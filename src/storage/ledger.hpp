@@ -45,7 +45,7 @@ void close_ledger(Ledger &ledger);
 // itself.  They load ledger.found.
 bool find_transaction(Ledger &ledger, const text *transaction_id);
 bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation);
-// Waits for a transaction in progress that writes one of this id, and locks the row.
+// The same, but waits first for a transaction in progress that writes one of this id.
 bool await_transaction(Ledger &ledger, const text *transaction_id);
 // Locks the newest version of the row in ledger.found.
 void lock_transaction(Ledger &ledger);
