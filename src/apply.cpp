@@ -112,7 +112,7 @@ Applied apply_init(Ledger &ledger, TupleTableSlot *row, const Application &appli
     if (found_state(ledger) == core::TransactionState::failed)
         raise_transaction_failed(ledger);
     // Before the accounts, for which this may have to wait, so that transaction_status() waits,
-    // too.
+    // too; and before the entry, whose trigger judges both.
     if (found_state(ledger) == core::TransactionState::init)
         move_transaction(ledger, core::TransactionState::applied,
                          {.failure_reason = nullptr, .metadata = application.asked.metadata});

@@ -185,10 +185,10 @@ core::Verdict end_job(Batch &batch, HeldAccounts &accounts, int i) {
         Movement movement = move_amount(accounts, ending.intent.effect);
         if (movement.refusal != Refusal::none)
             return verdict_of_refusal(movement.refusal);
-        insert_entry(ledger, ending.intent, ending.attempt);
-        debug_point(DebugPoint::apply_after_entry);
         find_transaction(ledger, ending.intent.transaction_id);
         move_transaction(ledger, core::TransactionState::applied, {});
+        insert_entry(ledger, ending.intent, ending.attempt);
+        debug_point(DebugPoint::apply_after_entry);
     }
     finish_held_job(batch, i);
     if (!ending.declares)
