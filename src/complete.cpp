@@ -60,8 +60,14 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
         lock_live_job(live.table, row, LockWaitBlock);
     if (!lease_in_force(row, completion.lease_token))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
-    if (declares_effect(row) && !job_has_entry(completion.job_id))
-        return core::Verdict::ledger_entry_missing;
+    if (declares_effect(row) && !job_has_entry(completion.job_id)) {
+        // It may be on its way: whoever writes it has the job locked.
+        if (lock_live_job(live.table, row, LockWaitBlock) != RowLock::locked ||
+            !lease_in_force(row, completion.lease_token))
+            return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
+        if (!job_has_entry(completion.job_id))
+            return core::Verdict::ledger_entry_missing;
+    }
     if (!remove_held_row(live, completion.lease_token))
         return verdict_of_trace(trace_job(completion.job_id, completion.lease_token));
     debug_point(DebugPoint::complete_after_delete);
