@@ -85,14 +85,18 @@ DECLARE
 BEGIN
   BEGIN
     RETURN faultline.reconcile_by_rule(wanted_rule, transaction_ids);
-  EXCEPTION WHEN OTHERS THEN
-    NULL;
+  EXCEPTION
+    -- Serialization failures, locks and resources that could not be had say nothing of the row.
+    WHEN transaction_rollback OR lock_not_available OR insufficient_resources THEN RAISE;
+    WHEN OTHERS THEN NULL;
   END;
   FOREACH one_id IN ARRAY transaction_ids LOOP
     BEGIN
       moved := moved + faultline.reconcile_by_rule(wanted_rule, ARRAY[one_id]);
-    EXCEPTION WHEN OTHERS THEN
-      PERFORM faultline.record_finding('reconcile_error', one_id, wanted_rule || ': ' || SQLERRM);
+    EXCEPTION
+      WHEN transaction_rollback OR lock_not_available OR insufficient_resources THEN RAISE;
+      WHEN OTHERS THEN
+        PERFORM faultline.record_finding('reconcile_error', one_id, wanted_rule || ': ' || SQLERRM);
     END;
   END LOOP;
   RETURN moved;
@@ -100,7 +104,8 @@ END $$;
 COMMENT ON FUNCTION faultline.reconcile_batch(text, text[]) IS
   'Internal: reconcile_by_rule() for many; a row that raises becomes a finding.';
 
--- Rows that R5 reports stay, so each rule has a batch of its own.
+-- Rows that R5 reports stay, so each rule has a batch of its own.  In the order of ids, so that two
+-- who record the same findings cannot deadlock.
 CREATE FUNCTION faultline.reconcile_transactions(max_rows integer, states "char"[])
   RETURNS TABLE (rule text, rows bigint)
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -112,16 +117,19 @@ BEGIN
     SELECT * FROM (VALUES ('R0', ARRAY['i'::"char"]), ('R3', ARRAY['i'::"char"]),
                           ('R4', ARRAY['a'::"char"]), ('R5', ARRAY['i'::"char", 'a'])) AS r (rule, states)
   LOOP
-    ids := ARRAY(SELECT s.transaction_id FROM faultline.ledger_situations s
-                  WHERE s.state IN ('i', 'a') AND s.state = ANY (looked_at.states)
-                    AND s.state = ANY (reconcile_transactions.states) AND s.rule = looked_at.rule
-                  LIMIT max_rows);
+    ids := ARRAY(SELECT found.transaction_id
+                   FROM (SELECT s.transaction_id FROM faultline.ledger_situations s
+                          WHERE s.state IN ('i', 'a') AND s.state = ANY (looked_at.states)
+                            AND s.state = ANY (reconcile_transactions.states) AND s.rule = looked_at.rule
+                          LIMIT max_rows) found
+                  ORDER BY found.transaction_id);
     rule := looked_at.rule;
     rows := cardinality(ids);
     IF rule = 'R5' THEN
       PERFORM faultline.record_finding('R5', s.transaction_id,
                 format('state %s, job %s, entry %s', s.state, s.job_situation, s.entry_situation))
-         FROM faultline.ledger_situations s WHERE s.transaction_id = ANY (ids);
+         FROM (SELECT f.* FROM faultline.ledger_situations f
+                WHERE f.transaction_id = ANY (ids) AND f.rule = 'R5' ORDER BY f.transaction_id) s;
     ELSIF rows > 0 THEN
       rows := faultline.reconcile_batch(rule, ids);
     END IF;
