@@ -60,7 +60,13 @@ bool find_live_job(LiveJobs &live, int64 job_id) {
     ScanKeyData key;
     int64_key(&key, 1, job_id);
     start_search(live.by_id, &key);
-    return next_row(live.by_id);
+    if (next_row(live.by_id))
+        return true;
+    // Enqueued or redriven since the snapshot?
+    if (IsolationUsesXactSnapshot() &&
+        load_newest(live.table.relation, relation_ids().live_jobs_pkey, &key, 1, live.by_id.slot))
+        raise_serialization_failure();
+    return false;
 }
 
 RowLock lock_live_job(Table &live_jobs, TupleTableSlot *slot, LockWaitPolicy wait_policy) {
