@@ -20,7 +20,8 @@ struct Ending {
     bool held; // by this caller, and not refused: the job ends now
     bool declares;
     bool existed;             // its entry was there before
-    ItemPointerData position; // of the locked row
+    ItemPointerData position; // of the job's locked row
+    ItemPointerData transaction_position;
     int32 attempt;
     Intent intent; // what it declared; lives as long as the call
 };
@@ -80,6 +81,7 @@ core::Verdict hold_job(Batch &batch, int i) {
     if (!find_transaction_of_job(batch.archive.ledger, item.job_id,
                                  read_int32(row, live_column::generation)))
         raise_corrupt_row(item.job_id, "It declares an effect, but has no ledger transaction.");
+    ending.transaction_position = batch.archive.ledger.found->tts_tid;
     MemoryContext caller = MemoryContextSwitchTo(batch.memory);
     ending.intent = copy_intent(found_intent(batch.archive.ledger));
     MemoryContextSwitchTo(caller);
@@ -125,8 +127,9 @@ void hold_transactions(Batch &batch) {
     for (int i = 0; i < count; i++) {
         CHECK_FOR_INTERRUPTS();
         in_row_memory(row_memory, [&] {
-            find_transaction(ledger, declared[i]->intent.transaction_id);
+            load_transaction(ledger, &declared[i]->transaction_position);
             lock_transaction(ledger);
+            declared[i]->transaction_position = ledger.found->tts_tid;
             declared[i]->existed = core::transaction_has_entry(found_state(ledger));
             // Its verdict is given below, where the state is looked at again.
             declared[i]->held = found_state(ledger) != core::TransactionState::failed;
@@ -185,7 +188,7 @@ core::Verdict end_job(Batch &batch, HeldAccounts &accounts, int i) {
         Movement movement = move_amount(accounts, ending.intent.effect);
         if (movement.refusal != Refusal::none)
             return verdict_of_refusal(movement.refusal);
-        find_transaction(ledger, ending.intent.transaction_id);
+        load_transaction(ledger, &ending.transaction_position);
         move_transaction(ledger, core::TransactionState::applied, {});
         insert_entry(ledger, ending.intent, ending.attempt);
         debug_point(DebugPoint::apply_after_entry);

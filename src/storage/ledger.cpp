@@ -104,6 +104,12 @@ bool find_transaction(Ledger &ledger, const text *transaction_id) {
     return find_among_transactions(ledger, relation_ids().ledger_transactions_pkey, &key, 1);
 }
 
+void load_transaction(Ledger &ledger, ItemPointer position) {
+    Relation transactions = open_transactions(ledger).relation; // makes ledger.found
+    if (!table_tuple_fetch_row_version(transactions, position, SnapshotAny, ledger.found))
+        elog(ERROR, "a ledger transaction has gone");
+}
+
 bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation) {
     ScanKeyData keys[2];
     int64_key(&keys[0], 1, job_id);

@@ -44,6 +44,8 @@ void close_ledger(Ledger &ledger);
 // Look-ups see what is committed now, whatever the isolation level, and what the transaction wrote
 // itself.  They load ledger.found.
 bool find_transaction(Ledger &ledger, const text *transaction_id);
+// The version at this position, found earlier under the caller's snapshot.
+void load_transaction(Ledger &ledger, ItemPointer position);
 bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation);
 // The same, but waits first for a transaction in progress that writes one of this id.
 bool await_transaction(Ledger &ledger, const text *transaction_id);
