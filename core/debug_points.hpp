@@ -37,7 +37,8 @@ namespace faultline::core {
     point(duty_expire_keys)                                                                        \
     point(duty_create_partitions)                                                                  \
     point(duty_drop_partitions)                                                                    \
-    point(duty_delete_finished)
+    point(duty_delete_finished)                                                                    \
+    point(duty_audit)
 // clang-format on
 
 #define FAULTLINE_DEBUG_ACTIONS(action)                                                            \

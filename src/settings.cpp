@@ -11,10 +11,12 @@ bool strict_lease = false;
 bool trace_events = false;
 bool lab = false;
 int lock_timeout_milliseconds = 100;
+int audit_interval_milliseconds = 10'000;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
 constexpr int lock_timeout_milliseconds_max = 600'000;
+constexpr int audit_interval_milliseconds_max = 86'400'000;
 
 // The parsed plan is what counts; see debug_point.cpp.
 char *debug_points_text = nullptr;
@@ -64,6 +66,11 @@ void define() {
         "left to the next pass.",
         &lock_timeout_milliseconds, lock_timeout_milliseconds, lock_timeout_milliseconds_min,
         lock_timeout_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.audit_interval", "Time between two steps of the rolling audit of maintenance.",
+        "Each step checks the invariants of a bounded number of rows. 0 switches it off.",
+        &audit_interval_milliseconds, audit_interval_milliseconds, 0,
+        audit_interval_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     define_debug_settings();
     MarkGUCPrefixReserved("faultline");
 }

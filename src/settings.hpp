@@ -11,6 +11,7 @@ extern bool strict_lease;
 extern bool trace_events;
 extern bool lab;
 extern int lock_timeout_milliseconds;
+extern int audit_interval_milliseconds;
 
 // Defines the parameters; called once per process, from _PG_init.
 void define();

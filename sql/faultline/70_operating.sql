@@ -80,6 +80,7 @@ BEGIN
     WHEN 'create_partitions' THEN faultline.create_partitions()
     WHEN 'drop_partitions' THEN faultline.drop_old_partitions()
     WHEN 'delete_finished' THEN faultline.delete_old_finished(10000)
+    WHEN 'audit' THEN faultline.audit_round()
   END;
 END $$;
 COMMENT ON FUNCTION faultline.run_duty(text) IS 'Internal: runs one bounded round of one maintenance duty and returns how much it did.';
@@ -87,7 +88,7 @@ COMMENT ON FUNCTION faultline.run_duty(text) IS 'Internal: runs one bounded roun
 CREATE FUNCTION faultline.maintain() RETURNS TABLE (duty text, done bigint, error text)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
 COMMENT ON FUNCTION faultline.maintain() IS
-  'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
+  'One bounded pass of upkeep: expires leases and idempotency keys, makes and drops partitions, deletes finished jobs that are no longer kept, checks some more of the invariants. A row per duty: how much it did, and the error if it failed; the others go on. Call it once a second or so while nothing else does.';
 CREATE FUNCTION faultline.maintain_as_owner() RETURNS TABLE (duty text, done bigint, error text)
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -96,7 +97,7 @@ BEGIN
   PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
   -- Last what takes locks that others wait for, as they last until the end of the transaction.
   FOREACH duty IN ARRAY ARRAY['expire_leases', 'reconcile', 'expire_keys', 'delete_finished',
-                              'create_partitions', 'drop_partitions']
+                              'audit', 'create_partitions', 'drop_partitions']
   LOOP
     -- One duty's failure never stops another.
     BEGIN
@@ -203,83 +204,20 @@ BEGIN
   detail := CASE state WHEN 'ok' THEN 'real time' ELSE format('virtual time %s', now_at) END;
   hint := CASE state WHEN 'warning' THEN 'SELECT faultline.set_clock(NULL);' END;
   RETURN NEXT;
+
+  SELECT count(*) AS open INTO counted FROM faultline.ledger_findings f WHERE f.resolved_at IS NULL;
+  item := 'findings'; state := CASE WHEN counted.open > 0 THEN 'warning' ELSE 'ok' END;
+  detail := format('%s findings are open', counted.open);
+  hint := CASE WHEN counted.open > 0 THEN 'SELECT * FROM faultline.findings WHERE resolved_at IS NULL;' END;
+  RETURN NEXT;
+
+  SELECT count(*) AS weak, string_agg(g.guard, ', ') AS names, string_agg(g.cure, ' ') AS cures
+    INTO counted FROM faultline.weak_guards() g;
+  item := 'guards'; state := CASE WHEN counted.weak > 0 THEN 'warning' ELSE 'ok' END;
+  detail := CASE WHEN counted.weak > 0 THEN 'not in force for everybody: ' || counted.names
+                 ELSE 'in force for everybody' END;
+  hint := counted.cures;
+  RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION faultline.status() IS
   'How the system is, item by item: state is ok, info or warning; detail says what is, hint gives the exact command where there is something to do.';
-
-CREATE FUNCTION faultline.check_invariants() RETURNS TABLE (invariant text, subject text, detail text)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-  SET jit = off AS $$
-  SELECT 'INV_009', j.job_id::text, format('state %s does not agree with its lease', j.state)
-    FROM faultline.live_jobs j
-   WHERE j.state NOT IN ('q', 'r')
-      OR (j.state = 'r') <> (j.lease_token IS NOT NULL)
-      OR (j.state = 'r') <> (j.lease_expires_at IS NOT NULL)
-      OR (j.state = 'r') <> (j.lease_owner IS NOT NULL)
-      OR (j.state = 'r') <> (j.claimed_at IS NOT NULL)
-      OR (j.state <> 'r' AND j.cancel_requested_at IS NOT NULL)
-  UNION ALL
-  SELECT 'INV_010', j.job_id::text,
-         format('attempt %s, %s uncounted, of %s', j.attempt, j.attempts_uncounted, j.max_attempts)
-    FROM faultline.live_jobs j
-   WHERE j.attempts_uncounted < 0 OR j.attempt - j.attempts_uncounted NOT BETWEEN 0 AND j.max_attempts
-      OR (j.state = 'q' AND j.attempt - j.attempts_uncounted = j.max_attempts)
-  UNION ALL
-  SELECT 'INV_010', f.job_id::text,
-         format('attempt %s, %s uncounted, of %s', f.attempt, f.attempts_uncounted, f.max_attempts)
-    FROM faultline.failed_jobs f
-   WHERE f.attempts_uncounted < 0 OR f.attempt - f.attempts_uncounted NOT BETWEEN 0 AND f.max_attempts
-  UNION ALL
-  SELECT 'INV_012', t.job_id::text, 'one lease token ended in ' || count(*) || ' ways'
-    FROM (SELECT j.job_id, j.lease_token FROM faultline.live_jobs j
-          UNION ALL SELECT d.job_id, d.lease_token FROM faultline.finished_jobs d WHERE d.state = 's'
-          UNION ALL SELECT a.job_id, a.lease_token FROM faultline.ended_attempts a) t
-   WHERE t.lease_token IS NOT NULL
-   GROUP BY t.job_id, t.lease_token HAVING count(*) > 1
-  UNION ALL
-  SELECT 'INV_016', f.job_id::text, 'dead letter without the history of its last attempt'
-    FROM faultline.failed_jobs f
-   WHERE (f.history -> -1 ->> 'attempt')::integer IS DISTINCT FROM f.attempt
-  UNION ALL
-  SELECT 'INV_018', p.job_id::text, format('its idempotency key belongs to %s',
-                                           coalesce('job ' || k.job_id, 'no job'))
-    FROM (SELECT j.job_id, j.queue_id, j.idempotency_key FROM faultline.live_jobs j
-          UNION ALL SELECT f.job_id, f.queue_id, f.idempotency_key FROM faultline.failed_jobs f) p
-    LEFT JOIN faultline.idempotency_keys k ON k.queue_id = p.queue_id AND k.key = p.idempotency_key
-   WHERE p.idempotency_key IS NOT NULL AND k.job_id IS DISTINCT FROM p.job_id
-  UNION ALL
-  SELECT 'INV_020', d.job_id::text, format('finished job in state %s', d.state)
-    FROM faultline.finished_jobs d
-   WHERE d.state NOT IN ('s', 'c') OR (d.state = 's' AND d.lease_token IS NULL)
-  UNION ALL
-  SELECT 'INV_022', a.job_id::text,
-         format('generation %s was started %s times of %s', a.generation, count(*), min(p.max_attempts))
-    FROM faultline.ended_attempts a
-    JOIN (SELECT j.job_id, j.max_attempts FROM faultline.live_jobs j
-          UNION ALL SELECT d.job_id, d.max_attempts FROM faultline.finished_jobs d
-          UNION ALL SELECT f.job_id, f.max_attempts FROM faultline.failed_jobs f) p USING (job_id)
-   WHERE a.outcome IN ('f', 'x')
-   GROUP BY a.job_id, a.generation HAVING count(*) > min(p.max_attempts)
-  UNION ALL
-  SELECT 'INV_024', p.job_id::text, 'the job is in ' || count(*) || ' places'
-    FROM (SELECT j.job_id FROM faultline.live_jobs j
-          UNION ALL SELECT d.job_id FROM faultline.finished_jobs d
-          UNION ALL SELECT f.job_id FROM faultline.failed_jobs f) p
-   GROUP BY p.job_id HAVING count(*) > 1
-  UNION ALL
-  SELECT 'INV_025', k.job_id::text,
-         CASE WHEN k.expires_at IS NULL THEN 'its idempotency key never expires, but the job has ended'
-              ELSE 'its idempotency key expires, but the job is live or a dead letter' END
-    FROM faultline.idempotency_keys k
-   WHERE (k.expires_at IS NULL)
-         <> (EXISTS (SELECT FROM faultline.live_jobs j WHERE j.job_id = k.job_id)
-             OR EXISTS (SELECT FROM faultline.failed_jobs f WHERE f.job_id = k.job_id))
-  UNION ALL
-  SELECT 'INV_026', p.job_id::text, 'queue number ' || p.queue_id || ' does not exist or was dropped'
-    FROM (SELECT j.job_id, j.queue_id FROM faultline.live_jobs j
-          UNION ALL SELECT f.job_id, f.queue_id FROM faultline.failed_jobs f) p
-    LEFT JOIN faultline.queues q ON q.queue_id = p.queue_id AND q.dropped_at IS NULL
-   WHERE q.queue_id IS NULL
-$$;
-COMMENT ON FUNCTION faultline.check_invariants() IS
-  'Every violated invariant with its subject; no rows means that all hold. Reads all tables, so it takes time on large ones. docs/invariants.md explains each name.';

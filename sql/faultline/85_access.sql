@@ -15,7 +15,8 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
                                   'expire_leases', 'maintain', 'adopt', 'status', 'check_invariants',
                                   'reconcile', 'reverse_transaction', 'transaction_status', 'create_asset',
-                                  'open_account', 'alter_account', 'close_account', 'account_balance']
+                                  'open_account', 'alter_account', 'close_account', 'account_balance',
+                                  'resolve_finding']
        WHEN 'monitor' THEN ARRAY['status', 'check_invariants']
      END)
 $$;
@@ -78,6 +79,9 @@ BEGIN
   IF level = 'operator' THEN
     EXECUTE format('GRANT SELECT ON faultline.accounts, faultline.postings TO %s', role);
   END IF;
+  IF level IN ('operator', 'monitor') THEN
+    EXECUTE format('GRANT SELECT ON faultline.stat_audit, faultline.findings TO %s', role);
+  END IF;
 END $$;
 COMMENT ON FUNCTION faultline.grant_access(regrole, text, text[]) IS
   'Grants a role a level (producer, worker, operator or monitor) on the named queues, or on all queues for null. Only owners of the extension may call it; call it again after an upgrade that brings new functions.';
@@ -112,7 +116,7 @@ BEGIN
   FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', revoked, role);
   END LOOP;
-  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts, faultline.transactions, faultline.accounts, faultline.postings FROM %s', role);
+  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts, faultline.transactions, faultline.accounts, faultline.postings, faultline.stat_audit, faultline.findings FROM %s', role);
   IF remaining_levels = '{}' THEN
     EXECUTE format('REVOKE USAGE ON SCHEMA faultline FROM %s', role);
   END IF;
