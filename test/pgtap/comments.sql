@@ -49,6 +49,7 @@ SELECT results_eq($$
   SELECT name, short_desc <> '' AND short_desc LIKE '%.' FROM pg_settings
    WHERE name LIKE 'faultline.%' ORDER BY name$$,
   $$VALUES ('faultline.allow_same_transaction', true), ('faultline.allow_virtual_clock', true),
+           ('faultline.audit_interval', true),
            ('faultline.debug_points', true), ('faultline.lab', true),
            ('faultline.lock_timeout', true), ('faultline.trace_events', true)$$,
   'every setting has a description, and there are no others');

@@ -2,7 +2,7 @@
 \set ON_ERROR_STOP 1
 BEGIN;
 \ir lib/call_as.sql
-SELECT plan(16);
+SELECT plan(17);
 
 CREATE ROLE a_producer;
 CREATE ROLE a_worker;
@@ -41,6 +41,7 @@ INSERT INTO verb VALUES
   ('expire_leases', '{operator}', $$SELECT faultline.expire_leases()$$, '00000'),
   ('maintain', '{operator}', $$SELECT * FROM faultline.maintain()$$, '00000'),
   ('adopt', '{operator}', $$SELECT faultline.adopt()$$, '00000'),
+  ('resolve_finding', '{operator}', $$SELECT faultline.resolve_finding(-1, 'no')$$, '22023'),
   ('status', '{operator,monitor}', $$SELECT * FROM faultline.status()$$, '00000'),
   ('check_invariants', '{operator,monitor}',
     $$SELECT * FROM faultline.check_invariants()$$, '00000'),
@@ -107,6 +108,11 @@ SELECT is_empty($$
     FROM level_role, unnest(ARRAY['jobs', 'dead_letters', 'attempts', 'stat_queues']) AS v
    WHERE pg_temp.call_as(role_name, 'SELECT count(*) FROM faultline.' || v) <> '00000'$$,
   'every level counts rows of every public view');
+SELECT is_empty($$
+  SELECT level, v FROM level_role, unnest(ARRAY['stat_audit', 'findings']) AS v
+   WHERE pg_temp.call_as(role_name, 'SELECT * FROM faultline.' || v)
+         <> CASE WHEN level IN ('operator', 'monitor') THEN '00000' ELSE '42501' END$$,
+  'operators and monitors see the audit and its findings, nobody else');
 
 -- Rows are for functions alone.
 SELECT is_empty($$
