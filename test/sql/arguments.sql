@@ -52,6 +52,8 @@ INSERT INTO legal SELECT function, argument, replace(replace(value, '$job', :'jo
   ('set_clock', 'now_at', '''2026-01-01 00:00Z'''), ('advance_clock', 'step', '''1 s'''),
   ('grant_access', 'role', '''regress_faultline_args'''), ('grant_access', 'level', '''worker'''),
   ('grant_access', 'queues', '''{args}'''), ('revoke_access', 'role', '''regress_faultline_args'''),
+  ('resolve_finding', 'finding_id', '-1'), ('resolve_finding', 'resolution', '''known'''),
+  ('check_invariants', 'grace', '''1 h'''),
   ('revoke_access', 'level', '''worker'''), ('revoke_access', 'queues', '''{args}'''))
   AS v (function, argument, value);
 INSERT INTO legal SELECT f, a, CASE a WHEN 'job_id' THEN :'job_id' ELSE :'lease_token' END
