@@ -1,19 +1,11 @@
 // Owns the text of every SQL call. Parameters go by name, so the server's defaults stay its own.
 #include "faultline/api.hpp"
 
-#include <array>
 #include <utility>
 
 namespace faultline::client {
 
 namespace {
-
-constexpr std::array verdicts = {
-    Verdict::succeeded,   Verdict::already_succeeded, Verdict::retrying, Verdict::failed,
-    Verdict::cancelled,   Verdict::cancel_requested,  Verdict::extended, Verdict::already_finished,
-    Verdict::queued,      Verdict::not_failed,        Verdict::locked,   Verdict::stale_lease,
-    Verdict::unknown_job, Verdict::same_transaction,
-};
 
 // Named arguments of one call; NULL ones are left out.
 class Call {
@@ -40,6 +32,30 @@ void add_options(Call &call, const EnqueueOptions &options) {
     call.add("priority", options.priority);
     call.add("max_attempts", options.max_attempts);
     call.add("headers", options.headers);
+}
+
+void add_application(Call &call, Lease lease, const std::optional<Effect> &effect) {
+    call.add("job_id", lease.job_id);
+    call.add("lease_token", lease.lease_token);
+    if (effect) {
+        call.add("transaction_id", effect->transaction_id);
+        call.add("debit", effect->debit);
+        call.add("credit", effect->credit);
+        call.add("amount", effect->amount);
+        call.add("asset", effect->asset);
+        call.add("metadata", effect->metadata);
+    }
+}
+
+Applied applied_from(const Result &result) {
+    return {verdict_from(result.text(0, result.column_index("verdict"))),
+            result.bigint(0, result.column_index("entry_id")),
+            std::string(result.text(0, result.column_index("applied_at")))};
+}
+
+std::optional<std::int64_t> optional_bigint(const Result &result, int row, const char *column) {
+    const int index = result.column_index(column);
+    return result.is_null(row, index) ? std::nullopt : std::optional(result.bigint(row, index));
 }
 
 void add_leases(Call &call, const std::vector<Lease> &leases) {
@@ -70,12 +86,23 @@ std::string text_or_empty(const Result &result, int row, const char *column) {
 } // namespace
 
 Verdict verdict_from(std::string_view text) {
-    for (const Verdict verdict : verdicts) {
-        if (core::verdict_name(verdict) == text) {
-            return verdict;
+    const std::string_view no_verdict = core::verdict_name(static_cast<Verdict>(-1));
+    for (int number = 0; core::verdict_name(static_cast<Verdict>(number)) != no_verdict; ++number) {
+        if (core::verdict_name(static_cast<Verdict>(number)) == text) {
+            return static_cast<Verdict>(number);
         }
     }
     throw protocol_error("the server answered with a verdict this library does not know: \"" +
+                         std::string(text) + "\"");
+}
+
+core::TransactionState ledger_state_from(std::string_view text) {
+    for (const core::TransactionState state : core::transaction_states) {
+        if (core::transaction_state_name(state) == text) {
+            return state;
+        }
+    }
+    throw protocol_error("the server answered with a state this library does not know: \"" +
                          std::string(text) + "\"");
 }
 
@@ -93,12 +120,13 @@ void Api::create_queue(const std::string &queue, const QueueSettings &settings) 
 
 std::int64_t Api::enqueue(const std::string &queue, const std::string &payload,
                           const std::optional<std::string> &idempotency_key,
-                          const EnqueueOptions &options) {
+                          const EnqueueOptions &options, const std::optional<std::string> &ledger) {
     Call call;
     call.add("queue", queue);
     call.add("payload", payload);
     call.add("idempotency_key", idempotency_key);
     add_options(call, options);
+    call.add("ledger", ledger);
     const Result result = connection_.execute("SELECT faultline.enqueue(" + call.arguments() + ")",
                                               call.parameters());
     return result.bigint(0, 0);
@@ -107,12 +135,16 @@ std::int64_t Api::enqueue(const std::string &queue, const std::string &payload,
 std::vector<std::int64_t>
 Api::enqueue_many(const std::string &queue, const std::vector<std::optional<std::string>> &payloads,
                   const std::vector<std::optional<std::string>> &idempotency_keys,
-                  const EnqueueOptions &options) {
+                  const EnqueueOptions &options,
+                  const std::vector<std::optional<std::string>> &ledgers) {
     Call call;
     call.add("queue", queue);
     call.add("payloads", text_array(payloads));
     if (!idempotency_keys.empty()) {
         call.add("idempotency_keys", text_array(idempotency_keys));
+    }
+    if (!ledgers.empty()) {
+        call.add("ledger", text_array(ledgers));
     }
     add_options(call, options);
     const Result result = connection_.execute(
@@ -148,6 +180,49 @@ Verdict Api::complete(Lease lease, const std::optional<std::string> &result) {
     const Result answer = connection_.execute("SELECT faultline.complete(" + call.arguments() + ")",
                                               call.parameters());
     return verdict_from(answer.text(0, 0));
+}
+
+Applied Api::apply_ledger(Lease lease, const std::optional<Effect> &effect) {
+    Call call;
+    add_application(call, lease, effect);
+    return applied_from(connection_.execute(
+        "SELECT * FROM faultline.apply_ledger(" + call.arguments() + ")", call.parameters()));
+}
+
+Applied Api::apply_and_complete(Lease lease, const std::optional<Effect> &effect,
+                                const std::optional<std::string> &result) {
+    Call call;
+    add_application(call, lease, effect);
+    call.add("result", result);
+    return applied_from(connection_.execute(
+        "SELECT * FROM faultline.apply_and_complete(" + call.arguments() + ")", call.parameters()));
+}
+
+std::vector<VerdictRow>
+Api::apply_and_complete_many(const std::vector<Lease> &leases,
+                             const std::vector<std::optional<std::string>> &results) {
+    Call call;
+    add_leases(call, leases);
+    if (!results.empty()) {
+        call.add("results", text_array(results));
+    }
+    return verdict_rows(connection_.execute(
+        "SELECT job_id, verdict FROM faultline.apply_and_complete_many(" + call.arguments() + ")",
+        call.parameters()));
+}
+
+std::optional<TransactionStatus> Api::transaction_status(const std::string &transaction_id) {
+    const Result result = connection_.execute(
+        "SELECT * FROM faultline.transaction_status(transaction_id => $1)", {transaction_id});
+    if (result.row_count() == 0) {
+        return std::nullopt;
+    }
+    TransactionStatus status;
+    status.state = ledger_state_from(result.text(0, result.column_index("state")));
+    status.entry_id = optional_bigint(result, 0, "entry_id");
+    status.job_id = optional_bigint(result, 0, "job_id");
+    status.failure_reason = result.optional_text(0, result.column_index("failure_reason"));
+    return status;
 }
 
 std::vector<VerdictRow> Api::complete_many(const std::vector<Lease> &leases) {

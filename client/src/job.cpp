@@ -8,7 +8,9 @@ namespace faultline::client {
 const char *const job_columns =
     "job_id, queue, kind, payload, headers, attempt, max_attempts, lease_token, lease_expires_at, "
     "extract(epoch FROM lease_expires_at - faultline.clock_now()) AS lease_remaining_seconds, "
-    "enqueued_at, last_error, progress";
+    "enqueued_at, last_error, progress, ledger ->> 'transaction_id' AS transaction_id, "
+    "ledger ->> 'debit' AS debit, ledger ->> 'credit' AS credit, "
+    "ledger ->> 'amount' AS amount, ledger ->> 'asset' AS asset";
 
 namespace {
 
@@ -23,16 +25,32 @@ struct JobColumns {
           lease_expires_at(result.column_index("lease_expires_at")),
           lease_remaining_seconds(result.column_index("lease_remaining_seconds")),
           enqueued_at(result.column_index("enqueued_at")),
-          last_error(result.column_index("last_error")), progress(result.column_index("progress")) {
-    }
+          last_error(result.column_index("last_error")), progress(result.column_index("progress")),
+          transaction_id(result.column_index("transaction_id")),
+          debit(result.column_index("debit")), credit(result.column_index("credit")),
+          amount(result.column_index("amount")), asset(result.column_index("asset")) {}
 
     int job_id, queue, kind, payload, headers, attempt, max_attempts, lease_token, lease_expires_at,
-        lease_remaining_seconds, enqueued_at, last_error, progress;
+        lease_remaining_seconds, enqueued_at, last_error, progress, transaction_id, debit, credit,
+        amount, asset;
 };
 
 Milliseconds milliseconds_from_seconds(double seconds) {
     // Rounded down: believing in less lease than there is costs nothing.
     return Milliseconds(static_cast<std::int64_t>(std::max(seconds, 0.0) * 1000.0));
+}
+
+std::optional<Effect> effect_from(const Result &result, int row, const JobColumns &columns) {
+    if (result.is_null(row, columns.transaction_id)) {
+        return std::nullopt;
+    }
+    Effect effect;
+    effect.transaction_id = result.text(row, columns.transaction_id);
+    effect.debit = result.text(row, columns.debit);
+    effect.credit = result.text(row, columns.credit);
+    effect.amount = result.bigint(row, columns.amount);
+    effect.asset = result.text(row, columns.asset);
+    return effect;
 }
 
 Job job_from(const Result &result, int row, const JobColumns &columns) {
@@ -51,6 +69,7 @@ Job job_from(const Result &result, int row, const JobColumns &columns) {
     job.enqueued_at = result.text(row, columns.enqueued_at);
     job.last_error = result.optional_text(row, columns.last_error);
     job.progress = result.optional_text(row, columns.progress);
+    job.effect = effect_from(result, row, columns);
     return job;
 }
 

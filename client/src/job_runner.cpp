@@ -116,7 +116,16 @@ void JobRunner::commit_success(const Job &job, const Outcome &outcome, Connectio
     if (connection.transaction_state() == TransactionState::failed) {
         throw protocol_error("the handler reported success after a statement of it had failed");
     }
-    Api(connection).complete(lease_of(job), outcome.result());
+    Api api(connection);
+    // "exists" is also what a worker hears that lost its lease to the one who wrote the entry, and
+    // then the writes of this handler must not stay. complete() knows whose job it is.
+    const bool applied_here =
+        outcome.applies() &&
+        api.apply_and_complete(lease_of(job), outcome.effect(), outcome.result()).verdict ==
+            Verdict::applied;
+    if (!applied_here) {
+        api.complete(lease_of(job), outcome.result());
+    }
     connection.commit();
     link_.worked();
     ++report_.succeeded;
@@ -146,19 +155,32 @@ JobRunner::Step JobRunner::after_trouble(const Job &job, const Outcome &outcome,
         log_.line(fmt::format("job {}: rolled back: {}", job.job_id, error.what()));
         return Step::settled;
     }
-    fail(job, Outcome::failure(error.what()));
+    const bool permanent = options_.permanent && options_.permanent(error);
+    fail(job, permanent ? Outcome::discard(error.what()) : Outcome::failure(error.what()));
     return Step::settled;
+}
+
+// The caller rolls back. "succeeded" would mean that the commit in doubt never happened, and then
+// completing now would mark a job as done whose writes are lost. This asks complete() also about an
+// effect: its answer is about this very lease, but an entry may have come from a successor.
+bool JobRunner::committed_before(const Job &job, const Outcome &outcome, Connection &connection) {
+    try {
+        return Api(connection).complete(lease_of(job), outcome.result()) ==
+               Verdict::already_succeeded;
+    } catch (const Error &error) {
+        if (error.code() != ErrorCode::ledger_entry_missing) {
+            throw;
+        }
+        return false; // the job is still held, and its declared effect is not there
+    }
 }
 
 void JobRunner::resolve_doubt(const Job &job, const Outcome &outcome) {
     ++report_.commits_in_doubt;
     bool committed = false;
     const bool answered = settle(job, "complete", [&](Connection &connection) {
-        // Always rolled back. "succeeded" would mean that the commit in doubt never happened, and
-        // then completing now would mark a job as done whose writes are lost.
         const Transaction transaction(connection);
-        committed =
-            Api(connection).complete(lease_of(job), outcome.result()) == Verdict::already_succeeded;
+        committed = committed_before(job, outcome, connection);
     });
     if (committed) {
         ++report_.succeeded;

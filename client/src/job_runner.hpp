@@ -15,8 +15,9 @@ namespace faultline::client {
 
 class JobRunner {
   public:
-    JobRunner(Link &link, LeaseBook &book, Log &log, WorkerReport &report)
-        : link_(link), book_(book), log_(log), report_(report) {}
+    JobRunner(const WorkerOptions &options, Link &link, LeaseBook &book, Log &log,
+              WorkerReport &report)
+        : options_(options), link_(link), book_(book), log_(log), report_(report) {}
 
     // The job must be in the lease book; afterwards it is not.
     void run(const Job &job, const Handler &handler);
@@ -38,12 +39,14 @@ class JobRunner {
     void commit_success(const Job &job, const Outcome &outcome, Connection &connection);
     Step after_trouble(const Job &job, const Outcome &outcome, Connection &connection,
                        Trouble trouble);
+    static bool committed_before(const Job &job, const Outcome &outcome, Connection &connection);
     void resolve_doubt(const Job &job, const Outcome &outcome);
     void fail(const Job &job, const Outcome &outcome);
     // Calls a verb that may be repeated until it took effect, was refused, or cannot be reached.
     bool settle(const Job &job, const char *verb_name,
                 const std::function<void(Connection &)> &verb);
 
+    const WorkerOptions &options_;
     Link &link_;
     LeaseBook &book_;
     Log &log_;

@@ -39,6 +39,18 @@ Outcome Outcome::success(std::optional<std::string> result_json) {
     return outcome;
 }
 
+Outcome Outcome::apply(std::optional<std::string> result_json) {
+    Outcome outcome = success(std::move(result_json));
+    outcome.applies_ = true;
+    return outcome;
+}
+
+Outcome Outcome::apply(Effect effect, std::optional<std::string> result_json) {
+    Outcome outcome = apply(std::move(result_json));
+    outcome.effect_ = std::move(effect);
+    return outcome;
+}
+
 Outcome Outcome::failure(std::string error, std::optional<Milliseconds> retry_in) {
     Outcome outcome;
     outcome.error_ = std::move(error);
@@ -84,7 +96,7 @@ struct Worker::State {
     State(WorkerOptions options_given, const StopSignal &stop_given)
         : options(std::move(options_given)), stop(stop_given), log(options.log),
           book(options.heartbeat_interval), link(options, stop, log),
-          runner(link, book, log, report), pace(options.poll_interval) {}
+          runner(options, link, book, log, report), pace(options.poll_interval) {}
 
     bool claim_batch(std::vector<Job> &jobs);
     void run_batch(const std::vector<Job> &jobs, const Handler &handler);

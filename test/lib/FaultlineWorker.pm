@@ -15,9 +15,9 @@ use POSIX qw(WUNTRACED);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(prepare_probes enqueue_steps enqueue_orders program start_worker end_worker
+our @EXPORT = qw(prepare_probes enqueue_steps enqueue_payment enqueue_orders program start_worker end_worker
   log_of signal_worker freeze_worker close_gate open_gate await_at_gate await_state await_ended
-  state_of attempts_of marks_of marks_match receipts_match);
+  state_of attempts_of marks_of entries_of marks_match receipts_match);
 
 my $root = $ENV{FAULTLINE_ROOT} // abs_path(dirname(__FILE__) . '/../..');
 my %folder = (
@@ -36,7 +36,7 @@ sub program {
     return "$root/build/cmake/$folder{$name}/$name";
 }
 
-# What both workers write to, and the server's clock stopped.
+# What both workers write to, an asset to pay with, and the server's clock stopped.
 sub prepare_probes {
     my ($node) = @_;
     $node->safe_psql('postgres', <<'SQL');
@@ -44,6 +44,7 @@ CREATE TABLE marks (job_id bigint NOT NULL, worker text NOT NULL, attempt intege
 CREATE TABLE receipts (
     order_id text PRIMARY KEY, job_id bigint NOT NULL, amount_cents bigint NOT NULL,
     worker text NOT NULL, attempt integer NOT NULL);
+SELECT faultline.create_asset('EUR');
 SELECT faultline.set_clock(faultline.clock_now());
 SQL
     return;
@@ -56,6 +57,16 @@ sub enqueue_steps {
     return $node->safe_psql('postgres', "SELECT faultline.enqueue('$queue', '$payload')");
 }
 
+# enqueue_payment(NODE, QUEUE, {FIELD => VALUE}, [step...], ...): the same with a declared effect.
+sub enqueue_payment {
+    my ($node, $queue, $fields, @attempts) = @_;
+    my $payload = encode_json({ attempts => \@attempts });
+    my $ledger = encode_json({ transaction_id => "$queue payment", debit => 'payer',
+        credit => 'payee', amount => 7, asset => 'EUR', %$fields });
+    return $node->safe_psql('postgres',
+        "SELECT faultline.enqueue('$queue', '$payload', ledger => '$ledger')");
+}
+
 # Good orders for order_worker; with every tenth one the gateway does not answer at first.
 sub enqueue_orders {
     my ($node, $queue, $count) = @_;
@@ -65,6 +76,9 @@ SELECT count(*) FROM faultline.enqueue_many('$queue', (
            'order_id', 'order ' || i, 'currency', 'EUR', 'total_cents', 2 * i,
            'items', jsonb_build_array(jsonb_build_object('quantity', 2, 'price_cents', i)),
            'gateway', jsonb_build_object('timeouts', CASE WHEN i % 10 = 0 THEN 1 ELSE 0 END)))
+    FROM generate_series(1, $count) i), ledger => (
+  SELECT array_agg(jsonb_build_object('transaction_id', '$queue ' || i, 'debit', 'customer',
+           'credit', 'shop', 'amount', 2 * i, 'asset', 'EUR'))
     FROM generate_series(1, $count) i));
 SQL
     return;
@@ -181,6 +195,14 @@ sub marks_of {
     my ($node, $job) = @_;
     return $node->safe_psql('postgres', "SELECT format('%s in attempt %s', worker, attempt)
         FROM marks WHERE job_id = $job ORDER BY attempt, worker");
+}
+
+# What the job moved, and in which attempt; more lines are an effect that came twice.
+sub entries_of {
+    my ($node, $job) = @_;
+    return $node->safe_psql('postgres', "SELECT format('%s from %s to %s in attempt %s', amount,
+        debit, credit, attempt) FROM faultline.transactions WHERE job_id = $job
+        AND entry_id IS NOT NULL ORDER BY entry_id");
 }
 
 # Of the jobs that write marks each success has one, and nothing else has.

@@ -193,6 +193,57 @@ sub test_commit_in_handler {
     return;
 }
 
+# Effects, declared and not: a job that succeeds has moved its amount once; an attempt whose effect
+# is missing or refused has failed, with everything that it wrote.
+sub test_effects {
+    $node->safe_psql('postgres', q{SELECT faultline.create_queue('effects', max_attempts => 2,
+            backoff_base => '0');
+        SELECT faultline.open_account('poor', 'EUR', min_balance => 0)});
+    my %job = map { $_ => enqueue_payment($node, 'effects', { transaction_id => $_ }, [ 'mark', $_ ],
+            [ 'mark', 'apply' ]) } 'apply', 'apply by hand', 'apply 5', 'mark';
+    my $undeclared = enqueue_steps($node, 'effects', [ 'mark', 'apply' ], [ 'mark', 'apply 5' ]);
+    my $poor = enqueue_payment($node, 'effects', { debit => 'poor' }, [ 'mark', 'apply' ]);
+    my $worker = start_worker($node, 'effects', 'effects', '--drain');
+    is(end_worker($worker)->{succeeded}, 5, 'effects: all but one succeed');
+    for my $way ('apply', 'apply by hand') {
+        is(state_of($node, $job{$way}), 'succeeded, attempt 1', "effects, $way: done");
+        is(entries_of($node, $job{$way}), '7 from payer to payee in attempt 1',
+            "effects, $way: its amount was moved once");
+    }
+    like(log_of($worker), qr/job $job{'apply by hand'}: INIT without entry\n.*APPLIED with entry/,
+        'effects: the state of a transaction is read');
+    my %error = ('apply 5' => [ $job{'apply 5'}, 'JQ007' ], 'none' => [ $job{mark}, 'JQ008' ],
+        'undeclared' => [ $undeclared, '22004' ]);
+    for my $way (sort keys %error) {
+        my ($id, $sqlstate) = @{ $error{$way} };
+        like(attempts_of($node, $id), qr/^1 effects failed: .*\(SQLSTATE $sqlstate\)/,
+            "effects, $way: the attempt fails");
+        is(marks_of($node, $id), 'effects in attempt 2', "effects, $way: with what it wrote");
+    }
+    is(entries_of($node, $undeclared), '5 from payer to payee in attempt 2',
+        'effects, undeclared: the worker says what to move');
+    like(attempts_of($node, $poor), qr/\A(\d effects failed: .*\(SQLSTATE JQ014\).*\n?){2}\z/,
+        'effects, poor: tried as often as the queue says');
+    is($node->safe_psql('postgres', "SELECT state FROM faultline.transactions WHERE job_id = $poor"),
+        'FAILED', 'effects, poor: then the transaction has failed');
+    marks_match($node, 'effects', 5);
+    return;
+}
+
+# An error that the worker's options call permanent ends the job at once.
+sub test_permanent {
+    my $job = $node->safe_psql('postgres', q{SELECT faultline.enqueue('orders', '{"order_id": "unpaid", "currency": "EUR",
+        "items": [{"quantity": 1, "price_cents": 9}], "total_cents": 9, "gateway": {"timeouts": 0}}',
+        ledger => '{"transaction_id": "unpaid", "debit": "poor", "credit": "shop", "amount": 9,
+            "asset": "EUR"}')});
+    end_worker(start_worker($node, 'collector', 'orders', program => 'order_worker', '--drain'));
+    is($node->safe_psql('postgres', "SELECT reason, attempt, last_error LIKE '%JQ014%'
+            FROM faultline.dead_letters WHERE job_id = $job"), 'discarded|1|t',
+        'permanent: discarded in the first attempt');
+    receipts_match($node, $order_count);
+    return;
+}
+
 # Dead letters, with the reason and the history of all attempts.
 sub test_dead_letters {
     $node->safe_psql('postgres',
@@ -220,6 +271,8 @@ test_cancel();
 test_cancel_in_batch();
 test_failures();
 test_commit_in_handler();
+test_effects();
+test_permanent();
 test_dead_letters();
 
 invariants_hold($node, 'postgres');

@@ -30,6 +30,21 @@ sub end_all_leases {
     return;
 }
 
+# Attempts that end by "apply" have an effect to apply; the other ones end by "succeed".
+sub enqueue_ending {
+    my ($queue, $end, @attempts) = @_;
+    return $end eq 'apply'
+      ? enqueue_payment($node, $queue, {}, @attempts)
+      : enqueue_steps($node, $queue, @attempts);
+}
+
+sub is_moved_once {
+    my ($job, $end, $attempt, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is(entries_of($node, $job),
+        $end eq 'apply' ? "7 from payer to payee in attempt $attempt" : '', "$name: one effect");
+}
+
 # kill -9 in the middle of a batch: all its jobs run elsewhere when their leases have ended, and
 # what the dead worker's transaction wrote is gone.
 sub test_kill {
@@ -79,25 +94,27 @@ sub test_poison {
 }
 
 # A worker is frozen, another takes its job over and finishes it, the first goes on: its transaction
-# is refused, so its mark never appears.
+# is refused, so its mark never appears. Also when its effect "exists", by the other's hand.
 sub test_frozen {
-    $node->safe_psql('postgres', q{SELECT faultline.create_queue('frozen', backoff_base => '0')});
+    my ($queue, $end) = @_;
+    $node->safe_psql('postgres', "SELECT faultline.create_queue('$queue', backoff_base => '0')");
     close_gate($node);
-    my $job = enqueue_steps($node, 'frozen', [ 'mark', 'gate' ], ['mark']);
-    my $zombie = start_worker($node, 'zombie', 'frozen', '--drain');
+    my $job = enqueue_ending($queue, $end, [ 'mark', 'gate', $end ], [ 'mark', $end ]);
+    my $zombie = start_worker($node, "zombie_$queue", $queue, '--drain');
     await_at_gate($node, $zombie);
     freeze_worker($zombie);
     end_all_leases();
-    end_worker(start_worker($node, 'successor', 'frozen', '--drain'));
-    is(marks_of($node, $job), 'successor in attempt 2', 'frozen: the successor does the job');
+    end_worker(start_worker($node, "successor_$queue", $queue, '--drain'));
+    is(marks_of($node, $job), "successor_$queue in attempt 2", "$queue: the successor does the job");
     open_gate();
     signal_worker($zombie, 'CONT');
     my $report = end_worker($zombie);
     is_deeply([ @$report{ 'succeeded', 'failed attempts', 'leases lost' } ], [ 0, 0, 1 ],
-        'frozen: the zombie reports the lost lease and no success');
-    like(log_of($zombie), qr/job $job: rolled back: .*SQLSTATE JQ001/, 'frozen: JQ001 refused it');
-    is(marks_of($node, $job), 'successor in attempt 2', 'frozen: the mark is the successor\'s');
-    marks_match($node, 'frozen', 1);
+        "$queue: the zombie reports the lost lease and no success");
+    like(log_of($zombie), qr/job $job: rolled back: .*SQLSTATE JQ001/, "$queue: JQ001 refused it");
+    is(marks_of($node, $job), "successor_$queue in attempt 2", "$queue: the mark is the successor's");
+    is_moved_once($job, $end, 2, $queue);
+    marks_match($node, $queue, 1);
     return;
 }
 
@@ -154,34 +171,40 @@ sub test_cut_in_job {
 }
 
 # The connection is cut during a commit that does not take effect.
-sub test_doubt_undone {
+sub prepare_cuts {
     $node->safe_psql('postgres', <<'SQL');
-SELECT faultline.create_queue('undone', backoff_base => '0');
 CREATE FUNCTION cut_commit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_terminate_backend(pg_backend_pid()) WHERE NEW.attempt = 1;
   RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER cut_commit AFTER INSERT ON marks DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (NEW.worker = 'undone') EXECUTE FUNCTION cut_commit();
+  FOR EACH ROW WHEN (NEW.worker LIKE 'undone%') EXECUTE FUNCTION cut_commit();
 SQL
-    my $job = enqueue_steps($node, 'undone', ['mark']);
-    my $report = end_worker(start_worker($node, 'undone', 'undone', '--drain'));
+    return;
+}
+
+sub test_doubt_undone {
+    my ($name, $end) = @_;
+    $node->safe_psql('postgres', "SELECT faultline.create_queue('$name', backoff_base => '0')");
+    my $job = enqueue_ending($name, $end, [ 'mark', $end ]);
+    my $report = end_worker(start_worker($node, $name, $name, '--drain'));
     is_deeply([ @$report{ 'succeeded', 'failed attempts', 'commits in doubt' } ], [ 1, 1, 1 ],
-        'undone: in doubt once, failed once, done at last');
-    like(attempts_of($node, $job), qr/^1 undone failed: .*commit, which did not take effect$/,
-        'undone: the error says why');
-    is(marks_of($node, $job), 'undone in attempt 2', 'undone: one mark');
-    marks_match($node, 'undone', 1);
+        "$name: in doubt once, failed once, done at last");
+    like(attempts_of($node, $job), qr/^1 $name failed: .*commit, which did not take effect$/,
+        "$name: the error says why");
+    is(marks_of($node, $job), "$name in attempt 2", "$name: one mark");
+    is_moved_once($job, $end, 2, $name);
+    marks_match($node, $name, 1);
     return;
 }
 
 # The same with a commit that did take effect before its answer was lost: it waits for a standby
 # when the backend, or the whole server, is taken away. The job must not run again.
 sub test_doubt_done {
-    my ($name, $cut) = @_;
+    my ($name, $end, $cut) = @_;
     $node->safe_psql('postgres', "SELECT faultline.create_queue('$name', backoff_base => '0')");
-    my $job = enqueue_steps($node, $name, [ 'mark', 'await standby' ], ['mark']);
+    my $job = enqueue_ending($name, $end, [ 'mark', 'await standby', $end ], [ 'mark', $end ]);
     my $worker = start_worker($node, $name, $name, '--drain');
     ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity
             WHERE application_name = '$name' AND wait_event = 'SyncRep'"),
@@ -192,6 +215,7 @@ sub test_doubt_done {
         "$name: in doubt once, and found to be done");
     is(state_of($node, $job), 'succeeded, attempt 1', "$name: one attempt");
     is(marks_of($node, $job), "$name in attempt 1", "$name: one mark");
+    is_moved_once($job, $end, 1, $name);
     marks_match($node, $name, 1);
     return;
 }
@@ -226,16 +250,20 @@ sub test_restarts {
 
 test_kill();
 test_poison();
-test_frozen();
+test_frozen('frozen', 'succeed');
+test_frozen('frozen_effect', 'apply');
 test_stolen($_) for 'mark', 'fail';
 test_cut_in_job();
-test_doubt_undone();
-test_doubt_done('terminated', sub {
-    $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE application_name = 'terminated'});
-});
-for my $mode ('fast', 'immediate') {
-    test_doubt_done("stopped_$mode", sub { $node->stop($mode); $node->start });
+prepare_cuts();
+for my $end ('succeed', 'apply') {
+    test_doubt_undone("undone_$end", $end);
+    test_doubt_done("terminated_$end", $end, sub {
+        $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'terminated_$end'");
+    });
+    for my $mode ('fast', 'immediate') {
+        test_doubt_done("stopped_${mode}_$end", $end, sub { $node->stop($mode); $node->start });
+    }
 }
 test_restarts();
 

@@ -14,19 +14,13 @@ namespace {
 
 using Cells = std::vector<std::optional<std::string>>;
 
-const std::vector<std::string> claimed_columns = {"job_id",
-                                                  "queue",
-                                                  "kind",
-                                                  "payload",
-                                                  "headers",
-                                                  "attempt",
-                                                  "max_attempts",
-                                                  "lease_token",
-                                                  "lease_expires_at",
-                                                  "enqueued_at",
-                                                  "last_error",
-                                                  "progress",
-                                                  "lease_remaining_seconds"};
+const std::vector<std::string> claimed_columns = {
+    "job_id",         "queue",       "kind",
+    "payload",        "headers",     "attempt",
+    "max_attempts",   "lease_token", "lease_expires_at",
+    "enqueued_at",    "last_error",  "progress",
+    "transaction_id", "debit",       "credit",
+    "amount",         "asset",       "lease_remaining_seconds"};
 
 const Cells full_row = {"41",
                         "orders",
@@ -40,6 +34,11 @@ const Cells full_row = {"41",
                         "2025-03-14 09:59:00+00",
                         "boom",
                         R"({"step": 3})",
+                        "payment-A",
+                        "customer:ada",
+                        "shop",
+                        "4611686018427387904",
+                        "EUR",
                         "29.9999"};
 
 } // namespace
@@ -93,11 +92,18 @@ TEST_CASE("a claimed row becomes a job", "[client][job]") {
     CHECK(job.lease_remaining == Milliseconds(29'999));
     CHECK(job.last_error == "boom");
     CHECK(job.progress == R"({"step": 3})");
+    REQUIRE(job.effect.has_value());
+    CHECK(job.effect->transaction_id == "payment-A");
+    CHECK(job.effect->debit == "customer:ada");
+    CHECK(job.effect->credit == "shop");
+    CHECK(job.effect->amount == std::int64_t{1} << 62);
+    CHECK(job.effect->asset == "EUR");
+    CHECK_FALSE(job.effect->metadata.has_value());
 }
 
 TEST_CASE("the optional parts of a job may be absent", "[client][job]") {
     Cells row = full_row;
-    for (const std::size_t column : {2U, 4U, 10U, 11U}) {
+    for (const std::size_t column : {2U, 4U, 10U, 11U, 12U, 13U, 14U, 15U, 16U}) {
         row[column] = std::nullopt;
     }
     const std::vector<Job> jobs = jobs_from(made_result(claimed_columns, {row, full_row}));
@@ -106,6 +112,7 @@ TEST_CASE("the optional parts of a job may be absent", "[client][job]") {
     CHECK_FALSE(jobs[0].headers.has_value());
     CHECK_FALSE(jobs[0].last_error.has_value());
     CHECK_FALSE(jobs[0].progress.has_value());
+    CHECK_FALSE(jobs[0].effect.has_value());
     CHECK(jobs[1].kind.has_value());
 }
 
@@ -125,14 +132,44 @@ TEST_CASE("a job without its token is refused", "[client][job]") {
     CHECK(jobs_from(made_result(claimed_columns, {})).empty());
 }
 
+TEST_CASE("half an effect is no effect, but an error", "[client][job]") {
+    const std::size_t column = GENERATE(13U, 14U, 15U, 16U);
+    Cells row = full_row;
+    row[column] = std::nullopt;
+    CHECK_THROWS_AS(jobs_from(made_result(claimed_columns, {row})), Error);
+}
+
 TEST_CASE("every word of the server has its verdict, and others are errors", "[client][verdict]") {
-    for (const Verdict verdict :
-         {Verdict::succeeded, Verdict::already_succeeded, Verdict::retrying, Verdict::failed,
-          Verdict::cancelled, Verdict::cancel_requested, Verdict::extended,
-          Verdict::already_finished, Verdict::queued, Verdict::not_failed, Verdict::locked,
-          Verdict::stale_lease, Verdict::unknown_job, Verdict::same_transaction}) {
+    for (const Verdict verdict : {Verdict::succeeded,
+                                  Verdict::already_succeeded,
+                                  Verdict::retrying,
+                                  Verdict::failed,
+                                  Verdict::cancelled,
+                                  Verdict::cancel_requested,
+                                  Verdict::extended,
+                                  Verdict::already_finished,
+                                  Verdict::queued,
+                                  Verdict::not_failed,
+                                  Verdict::locked,
+                                  Verdict::stale_lease,
+                                  Verdict::unknown_job,
+                                  Verdict::same_transaction,
+                                  Verdict::ledger_entry_missing,
+                                  Verdict::effect_applied,
+                                  Verdict::ledger_conflict,
+                                  Verdict::applied,
+                                  Verdict::exists,
+                                  Verdict::insufficient_funds,
+                                  Verdict::account_closed,
+                                  Verdict::unknown_account,
+                                  Verdict::out_of_range,
+                                  Verdict::transaction_failed}) {
         CHECK(verdict_from(faultline::core::verdict_name(verdict)) == verdict);
     }
     CHECK_THROWS_AS(verdict_from("unknown"), Error);
     CHECK_THROWS_AS(verdict_from(""), Error);
+    for (const auto state : faultline::core::transaction_states) {
+        CHECK(ledger_state_from(faultline::core::transaction_state_name(state)) == state);
+    }
+    CHECK_THROWS_AS(ledger_state_from("init"), Error);
 }

@@ -71,6 +71,17 @@ TEST_CASE("an outcome says exactly what it was made to say", "[client][worker]")
     const Outcome success = Outcome::success("{}");
     CHECK(success.succeeded());
     CHECK(success.result() == "{}");
+    CHECK_FALSE(success.applies());
+    const Outcome declared = Outcome::apply("{}");
+    CHECK(declared.succeeded());
+    CHECK(declared.applies());
+    CHECK(declared.result() == "{}");
+    CHECK_FALSE(declared.effect().has_value());
+    const Outcome named = Outcome::apply({"payment-1", "ada", "shop", 5, "EUR", std::nullopt});
+    CHECK(named.applies());
+    REQUIRE(named.effect().has_value());
+    CHECK(named.effect()->transaction_id == "payment-1");
+    CHECK_FALSE(named.result().has_value());
     const Outcome failure = Outcome::failure("late", Milliseconds(5));
     CHECK_FALSE(failure.succeeded());
     CHECK_FALSE(failure.discarded());

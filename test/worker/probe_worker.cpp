@@ -16,6 +16,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "faultline/api.hpp"
 #include "faultline/worker.hpp"
 
 namespace {
@@ -82,6 +83,33 @@ void swallow(Run &run) {
     }
 }
 
+Effect effect_of(const Run &run, std::int64_t amount) {
+    return {fmt::format("probe {}", run.job.job_id), "payer", "payee", amount, "EUR", std::nullopt};
+}
+
+// The effect by hand, and what the ledger says of it before and after.
+void apply_by_hand(Run &run) {
+    Api api(run.transaction);
+    const std::string transaction_id = run.job.effect.value().transaction_id;
+    const auto print_state = [&] {
+        const TransactionStatus status = api.transaction_status(transaction_id).value();
+        fmt::print(stderr, "{}: job {}: {} {} entry\n", run.worker_name, status.job_id.value(),
+                   faultline::core::transaction_state_name(status.state),
+                   status.entry_id ? "with" : "without");
+    };
+    print_state();
+    const Lease lease{run.job.job_id, run.job.lease_token};
+    for (const Verdict expected : {Verdict::applied, Verdict::exists}) {
+        if (api.apply_ledger(lease, run.job.effect).verdict != expected) {
+            throw std::runtime_error("apply_ledger() did not answer as it should");
+        }
+    }
+    print_state();
+    if (api.transaction_status(transaction_id + " of nobody")) {
+        throw std::runtime_error("transaction_status() knows a transaction that is none");
+    }
+}
+
 void set_outcome(Run &run, const Outcome &outcome) { run.outcome = outcome; }
 
 using Step = void (*)(Run &);
@@ -99,6 +127,10 @@ const std::map<std::string, Step> steps = {
     {"throw", [](Run &) { throw std::runtime_error("thrown on purpose"); }},
     {"throw a number", [](Run &) { throw 42; }},
     {"break SQL", [](Run &run) { run.transaction.execute("SELECT 1 / 0"); }},
+    {"succeed", [](Run &run) { set_outcome(run, Outcome::success()); }},
+    {"apply", [](Run &run) { set_outcome(run, Outcome::apply("{}")); }},
+    {"apply 5", [](Run &run) { set_outcome(run, Outcome::apply(effect_of(run, 5))); }},
+    {"apply by hand", apply_by_hand},
     {"commit", [](Run &run) { run.transaction.commit(); }},
     {"await standby",
      [](Run &run) { run.transaction.execute("SET LOCAL synchronous_commit = on"); }},

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/ledger.hpp"
 #include "core/verdict.hpp"
 #include "faultline/connection.hpp"
 #include "faultline/job.hpp"
@@ -16,8 +17,9 @@ namespace faultline::client {
 
 using core::Verdict;
 
-// The server's word as Verdict; an unknown word is an Error.
+// The server's words; an unknown one is an Error.
 Verdict verdict_from(std::string_view text);
+core::TransactionState ledger_state_from(std::string_view text);
 
 // A job and the proof that this worker holds it.
 struct Lease {
@@ -28,6 +30,20 @@ struct Lease {
 struct VerdictRow {
     std::int64_t job_id = 0;
     Verdict verdict = Verdict::unknown_job;
+};
+
+// The entry of an effect: written by this call, or there already.
+struct Applied {
+    Verdict verdict = Verdict::applied; // or exists
+    std::int64_t entry_id = 0;
+    std::string applied_at; // the server's text, for people
+};
+
+struct TransactionStatus {
+    core::TransactionState state = core::TransactionState::init;
+    std::optional<std::int64_t> entry_id;
+    std::optional<std::int64_t> job_id; // nothing for a reversal
+    std::optional<std::string> failure_reason;
 };
 
 struct EnqueueOptions {
@@ -66,19 +82,35 @@ class Api {
 
     void create_queue(const std::string &queue, const QueueSettings &settings = {});
 
+    // ledger: the effect that the job must have, as the JSON text that faultline.enqueue() takes.
     std::int64_t enqueue(const std::string &queue, const std::string &payload,
                          const std::optional<std::string> &idempotency_key = std::nullopt,
-                         const EnqueueOptions &options = {});
-    // Ids in the order of the payloads; idempotency_keys is empty or as long as payloads.
+                         const EnqueueOptions &options = {},
+                         const std::optional<std::string> &ledger = std::nullopt);
+    // Ids in the order of the payloads; idempotency_keys and ledgers are empty or as long as
+    // payloads.
     std::vector<std::int64_t>
     enqueue_many(const std::string &queue, const std::vector<std::optional<std::string>> &payloads,
                  const std::vector<std::optional<std::string>> &idempotency_keys = {},
-                 const EnqueueOptions &options = {});
+                 const EnqueueOptions &options = {},
+                 const std::vector<std::optional<std::string>> &ledgers = {});
 
     std::vector<Job> claim(const std::string &queue, const std::string &worker, int max_jobs,
                            std::optional<Milliseconds> lease = std::nullopt);
     // succeeded | already_succeeded
     Verdict complete(Lease lease, const std::optional<std::string> &result = std::nullopt);
+    // Without an effect: the one declared at enqueue. The job still runs; apply_and_complete() ends
+    // it in the same call.
+    Applied apply_ledger(Lease lease, const std::optional<Effect> &effect = std::nullopt);
+    Applied apply_and_complete(Lease lease, const std::optional<Effect> &effect = std::nullopt,
+                               const std::optional<std::string> &result = std::nullopt);
+    // Each with its declared effect: applied | exists | succeeded | already_succeeded, or why the
+    // job was left as it is. results is empty or as long as leases.
+    std::vector<VerdictRow>
+    apply_and_complete_many(const std::vector<Lease> &leases,
+                            const std::vector<std::optional<std::string>> &results = {});
+    // Nothing when there is no such transaction.
+    std::optional<TransactionStatus> transaction_status(const std::string &transaction_id);
     std::vector<VerdictRow> complete_many(const std::vector<Lease> &leases);
     // retrying | failed | cancelled
     Verdict fail(Lease lease, const std::string &error,

@@ -11,6 +11,16 @@
 
 namespace faultline::client {
 
+// One movement in the ledger: amount, in the smallest unit of the asset, from debit to credit.
+struct Effect {
+    std::string transaction_id;
+    std::string debit;
+    std::string credit;
+    std::int64_t amount = 0;
+    std::string asset;
+    std::optional<std::string> metadata; // JSON text, kept with the transaction
+};
+
 struct Job {
     std::int64_t job_id = 0;
     std::string queue;
@@ -27,6 +37,9 @@ struct Job {
     std::string enqueued_at;
     std::optional<std::string> last_error;
     std::optional<std::string> progress;
+    // What was declared at enqueue, without its metadata; the transaction_id stays the same over
+    // all attempts.
+    std::optional<Effect> effect;
 };
 
 // The select list that jobs_from() reads, over rows of claimed_job.

@@ -23,6 +23,10 @@ namespace faultline::client {
 class Outcome {
   public:
     static Outcome success(std::optional<std::string> result_json = std::nullopt);
+    // Success, together with the job's ledger effect: the declared one or, if the job declared
+    // none, this one. The worker applies it in the handler's transaction.
+    static Outcome apply(std::optional<std::string> result_json = std::nullopt);
+    static Outcome apply(Effect effect, std::optional<std::string> result_json = std::nullopt);
     // The attempt failed; the queue's backoff (or retry_in) decides when the next one comes.
     static Outcome failure(std::string error, std::optional<Milliseconds> retry_in = std::nullopt);
     // No attempt can succeed: the job becomes a dead letter now.
@@ -30,6 +34,9 @@ class Outcome {
 
     bool succeeded() const noexcept { return succeeded_; }
     bool discarded() const noexcept { return discarded_; }
+    bool applies() const noexcept { return applies_; }
+    // Nothing = as declared.
+    const std::optional<Effect> &effect() const noexcept { return effect_; }
     const std::optional<std::string> &result() const noexcept { return result_; }
     const std::string &error() const noexcept { return error_; }
     std::optional<Milliseconds> retry_in() const noexcept { return retry_in_; }
@@ -37,6 +44,8 @@ class Outcome {
   private:
     bool succeeded_ = false;
     bool discarded_ = false;
+    bool applies_ = false;
+    std::optional<Effect> effect_;
     std::optional<std::string> result_;
     std::string error_;
     std::optional<Milliseconds> retry_in_;
@@ -62,6 +71,9 @@ struct WorkerOptions {
     // A third of the lease unless it is given.
     std::optional<Milliseconds> heartbeat_interval;
     Milliseconds reconnect_delay_max{5000};
+    // Whether an error of the server that ended an attempt would end every other one, too: the job
+    // is discarded then. Without this function each failure is retried.
+    std::function<bool(const Error &)> permanent;
     // Receives one line per thing worth knowing, from any thread, one at a time.
     std::function<void(std::string_view)> log;
 };
