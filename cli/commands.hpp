@@ -8,13 +8,14 @@
 
 #include "exit_code.hpp"
 #include "faultline/api.hpp"
+#include "ndjson.hpp"
 
 namespace faultline::cli {
 
 struct EnqueueFileOptions {
     std::string file; // "-" = standard input
     std::string queue;
-    std::optional<std::string> key_field;
+    NdjsonFields fields;
     client::EnqueueOptions job;
     int batch = 500;
     bool json = false;

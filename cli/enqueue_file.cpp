@@ -37,7 +37,7 @@ void print_figures(const LoadFigures &figures, bool json) {
     }
     fmt::print("lines read    {:>10}\n", figures.lines_read);
     fmt::print("unparsable    {:>10}\n", figures.unparsable.size());
-    fmt::print("conflicts     {:>10}  the key was used for a different request\n",
+    fmt::print("conflicts     {:>10}  the key or transaction_id was used for something else\n",
                figures.conflicts.size());
     fmt::print("refused       {:>10}  by the server, for another reason\n", figures.refused.size());
     fmt::print("enqueued      {:>10}\n", figures.enqueued);
@@ -58,11 +58,11 @@ void report_stop(const client::Error &error, std::int64_t last_line_settled, boo
                                 : "were not enqueued",
                has_keys ? "Loading the file again makes no second job of any line."
                         : "Load the rest only: without --key-field a line loaded again is one "
-                          "more job.");
+                          "more job, or a conflict if it declares an effect.");
 }
 
-void load(std::istream &input, FileLoader &loader, const std::optional<std::string> &key_field) {
-    NdjsonReader reader(input, key_field);
+void load(std::istream &input, FileLoader &loader, const NdjsonFields &fields) {
+    NdjsonReader reader(input, fields);
     while (std::optional<NdjsonLine> line = reader.next()) {
         loader.figures().lines_read = reader.lines_read();
         loader.add(std::move(*line));
@@ -86,10 +86,10 @@ ExitCode run_enqueue_file(client::Connection &connection, const EnqueueFileOptio
     }
     FileLoader loader(connection, options);
     try {
-        load(input, loader, options.key_field);
+        load(input, loader, options.fields);
     } catch (const client::Error &error) {
         report(loader.figures(), options.json);
-        report_stop(error, loader.last_line_settled(), options.key_field.has_value());
+        report_stop(error, loader.last_line_settled(), options.fields.key.has_value());
         return exit_database;
     }
     const LoadFigures &figures = loader.figures();

@@ -18,11 +18,15 @@ std::string random_id() {
     return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
 }
 
+bool is_conflict(const client::Error &error) {
+    return error.code() == client::ErrorCode::idempotency_conflict ||
+           error.code() == client::ErrorCode::ledger_conflict;
+}
+
 // Errors about one line's content, which leave the other lines of its batch innocent.
 bool concerns_one_line(const client::Error &error) {
     const std::string &state = error.sqlstate();
-    return error.code() == client::ErrorCode::idempotency_conflict || state.starts_with("22") ||
-           state.starts_with("54");
+    return is_conflict(error) || state.starts_with("22") || state.starts_with("54");
 }
 
 } // namespace
@@ -69,15 +73,20 @@ void FileLoader::send_batch() {
 void FileLoader::send_together() {
     std::vector<std::optional<std::string>> payloads;
     std::vector<std::optional<std::string>> keys;
+    std::vector<std::optional<std::string>> ledgers;
     for (const NdjsonDocument &document : batch_) {
         payloads.emplace_back(document.text);
         if (document.key) {
             keys.push_back(document.key);
         }
+        if (options_.fields.ledger) {
+            ledgers.push_back(document.ledger);
+        }
     }
     client::Transaction transaction(connection_);
     const std::vector<std::int64_t> job_ids =
-        client::Api(connection_).enqueue_many(options_.queue, payloads, keys, job_options_);
+        client::Api(connection_)
+            .enqueue_many(options_.queue, payloads, keys, job_options_, ledgers);
     const std::int64_t created = count_new(job_ids);
     transaction.commit();
     count_accepted(static_cast<std::int64_t>(job_ids.size()), created);
@@ -101,14 +110,15 @@ void FileLoader::send_one_by_one() {
 bool FileLoader::send_one(const NdjsonDocument &document, std::vector<std::int64_t> &job_ids) {
     try {
         job_ids.push_back(client::Api(connection_)
-                              .enqueue(options_.queue, document.text, document.key, job_options_));
+                              .enqueue(options_.queue, document.text, document.key, job_options_,
+                                       document.ledger));
         return true;
     } catch (const client::Error &error) {
         if (!concerns_one_line(error)) {
             throw;
         }
-        const bool conflict = error.code() == client::ErrorCode::idempotency_conflict;
-        std::vector<NdjsonReject> &rejects = conflict ? figures_.conflicts : figures_.refused;
+        std::vector<NdjsonReject> &rejects =
+            is_conflict(error) ? figures_.conflicts : figures_.refused;
         rejects.push_back({document.line_number, error.what()});
         return false;
     }
@@ -116,7 +126,7 @@ bool FileLoader::send_one(const NdjsonDocument &document, std::vector<std::int64
 
 std::int64_t FileLoader::count_new(const std::vector<std::int64_t> &job_ids) {
     const std::set<std::int64_t> distinct(job_ids.begin(), job_ids.end());
-    if (!options_.key_field) {
+    if (!options_.fields.key) {
         return static_cast<std::int64_t>(distinct.size());
     }
     const client::Result result = connection_.execute(

@@ -18,7 +18,7 @@ struct LoadFigures {
     std::int64_t enqueued = 0;
     std::int64_t deduplicated = 0; // accepted, and the job was there already
     std::vector<NdjsonReject> unparsable;
-    std::vector<NdjsonReject> conflicts; // the key was used for a different request
+    std::vector<NdjsonReject> conflicts; // the key or transaction_id was used for something else
     std::vector<NdjsonReject> refused;   // by the server, for any other reason
 };
 

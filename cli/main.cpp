@@ -36,9 +36,13 @@ void add_enqueue_file(CLI::App &app, Options &options, Command &command) {
         ->required();
     sub->add_option("--queue,-q", file.queue, "The queue")->required();
     sub->add_option("--kind,-k", file.job.kind, "The kind given to each job");
-    sub->add_option("--key-field", file.key_field,
+    sub->add_option("--key-field", file.fields.key,
                     "Use this field of each line as its idempotency key: loading the file again, "
                     "or a line that stands there twice, makes no second job");
+    sub->add_option("--ledger-field", file.fields.ledger,
+                    "Declare the object at this field of each line as the effect of its job: "
+                    "{\"transaction_id\", \"debit\", \"credit\", \"amount\", \"asset\"}, and "
+                    "\"metadata\" if wanted; null for none. The payload keeps the field");
     sub->add_option("--priority", file.job.priority, "A lower number runs first")
         ->check(CLI::Range(core::priority_min, core::priority_max))
         ->capture_default_str();

@@ -16,6 +16,7 @@ struct NdjsonDocument {
     std::int64_t line_number = 0;
     std::string text; // as it stands in the file: numbers keep their digits
     std::optional<std::string> key;
+    std::optional<std::string> ledger; // the effect to declare, likewise as it stands
 };
 
 struct NdjsonReject {
@@ -25,13 +26,19 @@ struct NdjsonReject {
 
 using NdjsonLine = std::variant<NdjsonDocument, NdjsonReject>;
 
-// Judges one line. With a key field, a string or whole number must stand there; it becomes the key.
-NdjsonLine parse_line(std::int64_t line_number, std::string text,
-                      const std::optional<std::string> &key_field);
+// Names of fields of each line, for what a job has besides its payload.
+struct NdjsonFields {
+    std::optional<std::string> key;
+    std::optional<std::string> ledger;
+};
+
+// Judges one line. At the key field a string or whole number must stand, which becomes the key; at
+// the ledger field an object, which the server will judge, or null for a job without an effect.
+NdjsonLine parse_line(std::int64_t line_number, std::string text, const NdjsonFields &fields);
 
 class NdjsonReader {
   public:
-    NdjsonReader(std::istream &input, std::optional<std::string> key_field);
+    NdjsonReader(std::istream &input, NdjsonFields fields);
 
     // The next line that is not blank; nothing at the end of the file.
     std::optional<NdjsonLine> next();
@@ -39,7 +46,7 @@ class NdjsonReader {
 
   private:
     std::istream &input_;
-    const std::optional<std::string> key_field_;
+    const NdjsonFields fields_;
     std::int64_t line_number_ = 0;
     std::int64_t lines_read_ = 0;
 };

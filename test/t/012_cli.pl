@@ -63,6 +63,47 @@ sub test_load {
     return;
 }
 
+# Effects of the lines: what the server does not accept is said of its line, the others are taken.
+sub test_load_effects {
+    $node->safe_psql('postgres', q{SELECT faultline.create_queue('paid');
+        SELECT faultline.create_asset('EUR')});
+    my @load_paid = (@faultline, 'enqueue-file', '--queue', 'paid', '--json', '--key-field', 'id',
+        '--ledger-field', 'pay');
+    my $pay = sub {
+        my ($id, $amount, $asset) = @_;
+        return qq({"id": "$id", "pay": {"transaction_id": "$id", "debit": "ada", "credit": "shop", )
+          . qq("amount": $amount, "asset": "$asset"}});
+    };
+    my @good = ($pay->('p1', 5, 'EUR'), '{"id": "p2", "pay": null}');
+    my $file = sql_file('paid.ndjson', join "\n", @good, $pay->('p1', 5, 'EUR'));
+    command_checks_all([ @load_paid, $file ], 0,
+        [ figures(lines => 3, enqueued => 2, deduplicated => 1) ], [qr/^$/], 'effects: loaded');
+    is($node->safe_psql('postgres', q{SELECT string_agg(format('%s %s %s', idempotency_key,
+            t.amount, j.payload ? 'pay'), ', ' ORDER BY job_id) FROM faultline.jobs j
+            LEFT JOIN faultline.transactions t USING (job_id) WHERE j.queue = 'paid'}),
+        'p1 5 t, p2  t',
+        'effects: declared, and the payload keeps them');
+
+    my $mixed = sql_file('mixed_paid.ndjson', join "\n", '{"id": "p3"}', '{"id": "p4", "pay": 5}',
+        $pay->('p5', 5, 'XAU'), $pay->('p6', '1.5', 'EUR'), $pay->('p7', 0, 'EUR'),
+        '{"id": "p8", "pay": {"amount": 5}}', $pay->('p1', 6, 'EUR'),
+        '{"id": "p9", "pay": {"transaction_id": "p1", "debit": "ada", "credit": "shop", "amount": 5, '
+          . '"asset": "EUR"}}', $pay->('p10', 5, 'EUR'));
+    command_checks_all([ @load_paid, $mixed ], $exit_findings,
+        [ figures(lines => 9, unparsable => 2, conflicts => 2, refused => 4, enqueued => 1) ],
+        [ qr/^line 1: unparsable: has no field "pay" to be the effect$/m,
+            qr/^line 2: unparsable: field "pay" is neither an object nor null$/m,
+            qr/^line 3: refused: .*XAU/m, qr/^line 4: refused: .*whole number/m,
+            qr/^line 5: refused: .*amount/m, qr/^line 6: refused: .*missing/m,
+            qr/^line 7: conflict: .*JQ003/m, qr/^line 8: conflict: .*JQ007/m ],
+        'effects: bad ones are named, the others are taken');
+    is($node->safe_psql('postgres', 'SELECT string_agg(transaction_id || amount, $$, $$ ORDER BY
+            job_id) FROM faultline.transactions'), 'p15, p105', 'effects: and nothing else is there');
+    $node->safe_psql('postgres', q{SELECT faultline.cancel(array_agg(job_id))
+        FROM faultline.jobs WHERE queue = 'paid'});
+    return;
+}
+
 sub test_load_refused {
     my $file = sql_file('file.ndjson', '{"id": "z"}');
     command_checks_all([ @load, '/nonexistent/file' ], $exit_file, [qr/^$/],
@@ -132,6 +173,7 @@ sub test_check {
 
 test_load();
 test_load_refused();
+test_load_effects();
 test_lists();
 test_check();
 

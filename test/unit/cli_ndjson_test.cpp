@@ -9,16 +9,18 @@ using namespace faultline::cli;
 
 namespace {
 
-const std::optional<std::string> by_order_id = "order_id";
+const NdjsonFields no_fields;
+const NdjsonFields by_order_id = {.key = "order_id", .ledger = std::nullopt};
+const NdjsonFields with_ledger = {.key = std::nullopt, .ledger = "ledger"};
 
-NdjsonDocument accepted(const std::string &text, const std::optional<std::string> &key_field) {
-    const NdjsonLine line = parse_line(1, text, key_field);
+NdjsonDocument accepted(const std::string &text, const NdjsonFields &fields) {
+    const NdjsonLine line = parse_line(1, text, fields);
     REQUIRE(std::holds_alternative<NdjsonDocument>(line));
     return std::get<NdjsonDocument>(line);
 }
 
-std::string reason_against(const std::string &text, const std::optional<std::string> &key_field) {
-    const NdjsonLine line = parse_line(1, text, key_field);
+std::string reason_against(const std::string &text, const NdjsonFields &fields) {
+    const NdjsonLine line = parse_line(1, text, fields);
     REQUIRE(std::holds_alternative<NdjsonReject>(line));
     return std::get<NdjsonReject>(line).reason;
 }
@@ -29,8 +31,8 @@ TEST_CASE("a good line is sent as it stands", "[cli][ndjson]") {
     const std::string text = R"({"order_id": "A-1",  "price": 1.10, "id": 12345678901234567890})";
     CHECK(accepted(text, by_order_id).text == text);
     CHECK(accepted(text, by_order_id).key == "A-1");
-    CHECK_FALSE(accepted(text, std::nullopt).key.has_value());
-    CHECK(accepted("[1]", std::nullopt).text == "[1]");
+    CHECK_FALSE(accepted(text, no_fields).key.has_value());
+    CHECK(accepted("[1]", no_fields).text == "[1]");
 }
 
 TEST_CASE("a whole number can be the key", "[cli][ndjson]") {
@@ -55,24 +57,60 @@ TEST_CASE("a line without a usable key is rejected", "[cli][ndjson]") {
           "field \"order_id\" contains a zero character");
 }
 
+TEST_CASE("the effect is taken as it stands, and the payload keeps it", "[cli][ndjson]") {
+    const std::string effect =
+        R"({ "transaction_id": "a\"},", "amount": 1.00000000000000000001, "metadata": [{"n": 1}]})";
+    const std::string text = R"({"text": "\"ledger\": {", "list": [{"ledger": 1}], "ledger" : )" +
+                             effect + R"(, "n": 1})";
+    const NdjsonDocument document = accepted(text, with_ledger);
+    CHECK(document.text == text);
+    REQUIRE(document.ledger);
+    CHECK_THAT(*document.ledger, Catch::EndsWith(effect));
+    CHECK(document.ledger->find_first_not_of(' ') == document.ledger->find(effect));
+    CHECK_FALSE(accepted(text, no_fields).ledger.has_value());
+}
+
+TEST_CASE("the effect is found wherever its field stands", "[cli][ndjson]") {
+    CHECK(accepted(R"({"ledger":{}})", with_ledger).ledger == "{}");
+    CHECK(accepted(R"({"a":"\\","ledger":{"b":[]}})", with_ledger).ledger == R"({"b":[]})");
+    CHECK(accepted(R"({"\u006cedger":{"c":2} })", with_ledger).ledger == R"({"c":2} )");
+    CHECK(accepted(R"({"ledger":{"first":1},"ledger":{"last":1}})", with_ledger).ledger ==
+          R"({"last":1})");
+    CHECK_FALSE(accepted(R"({"ledger":null})", with_ledger).ledger.has_value());
+}
+
+TEST_CASE("a line without a usable effect is rejected", "[cli][ndjson]") {
+    const std::string absent = "has no field \"ledger\" to be the effect";
+    CHECK(reason_against("{}", with_ledger) == absent);
+    CHECK(reason_against(R"(["ledger"])", with_ledger) == absent);
+    CHECK(reason_against(R"({"a": {"ledger": {}}})", with_ledger) == absent);
+    for (const char *value : {"1", "[]", R"("{}")", "true"}) {
+        INFO(value);
+        CHECK(reason_against(std::string(R"({"ledger": )") + value + "}", with_ledger) ==
+              "field \"ledger\" is neither an object nor null");
+    }
+}
+
 TEST_CASE("what is not JSON is rejected with the place of the error", "[cli][ndjson]") {
     for (const char *text : {"{", "nonsense", "{\"a\":1,}", "{'a':1}", "{\"a\":1} extra", "\xff",
                              "\"\xff\"", "1e999"}) {
         INFO(text);
-        CHECK_THAT(reason_against(text, std::nullopt), Catch::StartsWith("is not JSON: "));
+        CHECK_THAT(reason_against(text, no_fields), Catch::StartsWith("is not JSON: "));
     }
-    CHECK_THAT(reason_against("{\"a\":1,}", std::nullopt), Catch::Contains("at column 8"));
+    CHECK_THAT(reason_against("{\"a\":1,}", no_fields), Catch::Contains("at column 8"));
 }
 
 TEST_CASE("a line longer than the bound is rejected unread", "[cli][ndjson]") {
-    CHECK(reason_against(std::string(line_bytes_max + 1, '['), std::nullopt) ==
+    CHECK(reason_against(std::string(line_bytes_max + 1, '['), no_fields) ==
           "is longer than 16777216 bytes");
 }
 
 TEST_CASE("deep nesting is parsed without a deep stack", "[cli][ndjson]") {
     const std::size_t depth = 200'000;
-    CHECK(accepted(std::string(depth, '[') + std::string(depth, ']'), std::nullopt).text.size() ==
-          2 * depth);
+    const std::string deep = std::string(depth, '[') + std::string(depth, ']');
+    CHECK(accepted(deep, no_fields).text.size() == 2 * depth);
+    CHECK(accepted(R"({"a":)" + deep + R"(,"ledger":{"deep":)" + deep + "}}", with_ledger)
+              .ledger->size() > 2 * depth);
 }
 
 TEST_CASE("the reader counts lines as an editor does and skips blank ones", "[cli][ndjson]") {
