@@ -1,5 +1,6 @@
-// Owns the example worker: each order that can be fulfilled leaves one row in table receipts,
-// written in the same transaction that completes its job. See scripts/demo for the table.
+// Owns the example worker: each order that can be fulfilled leaves one row in table receipts and
+// is paid by the effect it was enqueued with, in the same transaction that completes its job. See
+// scripts/demo for the table.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -58,7 +59,13 @@ Outcome handle_order(const Job &job, Connection &transaction, const Worker &work
     }
     transaction.execute(receipt_sql, {order.order_id, job.job_id, order.total_cents,
                                       options.worker.worker, job.attempt});
-    return Outcome::success(fmt::format("{{\"amount_cents\": {}}}", order.total_cents));
+    return Outcome::apply(fmt::format("{{\"amount_cents\": {}}}", order.total_cents));
+}
+
+// Who cannot pay now shall not get the goods later, when nobody expects it any more.
+bool payment_refused(const Error &error) {
+    return error.code() == ErrorCode::insufficient_funds ||
+           error.code() == ErrorCode::account_closed;
 }
 
 void add_options(CLI::App &app, Options &options) {
@@ -86,6 +93,7 @@ int run(Options &options) {
         options.worker.lease = Milliseconds(options.lease_ms);
     }
     options.worker.poll_interval = Milliseconds(options.poll_ms);
+    options.worker.permanent = payment_refused;
     const std::string name = options.worker.worker;
     if (!options.quiet) {
         options.worker.log = [name](std::string_view line) {
