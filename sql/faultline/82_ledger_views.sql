@@ -28,7 +28,7 @@ COMMENT ON COLUMN faultline.transactions.applied_at IS 'When the entry was writt
 COMMENT ON COLUMN faultline.transactions.created_at IS 'When it was declared or, undeclared, applied.';
 COMMENT ON COLUMN faultline.transactions.updated_at IS 'When its state changed last.';
 
-CREATE VIEW faultline.postings AS
+CREATE VIEW faultline.postings WITH (security_barrier) AS
   SELECT e.entry_id, e.transaction_id, leg.account, e.asset, leg.amount, e.created_at
     FROM faultline.ledger_entries e
    CROSS JOIN LATERAL (VALUES (e.debit, - e.amount), (e.credit, e.amount)) AS leg (account, amount);
@@ -40,9 +40,9 @@ COMMENT ON COLUMN faultline.postings.asset IS 'What is moved.';
 COMMENT ON COLUMN faultline.postings.amount IS 'Change of the balance: negative for the debit, positive for the credit.';
 COMMENT ON COLUMN faultline.postings.created_at IS 'When the entry was written.';
 
-CREATE VIEW faultline.accounts AS
+CREATE VIEW faultline.accounts WITH (security_barrier) AS
   SELECT a.account, a.asset,
-         coalesce(a.balance::numeric, faultline.sum_of_entries(a.account, a.asset, 'infinity')) AS balance,
+         coalesce(a.balance::numeric, faultline.account_balance(a.account, a.asset)) AS balance,
          a.balance IS NOT NULL AS maintained, a.version, a.min_balance, a.max_balance,
          a.opened_at, a.closed_at, a.description
     FROM faultline.ledger_accounts a;

@@ -12,6 +12,8 @@ CREATE TEMP TABLE level_role (level text, role_name name);
 INSERT INTO level_role VALUES ('producer', 'a_producer'), ('worker', 'a_worker'),
   ('operator', 'an_operator'), ('monitor', 'a_monitor');
 SELECT faultline.create_queue('mail');
+SELECT faultline.create_asset('EUR');
+SELECT faultline.open_account('till', 'EUR');
 SELECT faultline.grant_access(role_name::text::regrole, level) FROM level_role;
 
 -- One call of each verb, who may make it, and what it then answers: 00000, or the error that
@@ -39,6 +41,20 @@ INSERT INTO verb VALUES
   ('purge_dead_letters', '{operator}',
     $$SELECT faultline.purge_dead_letters('mail', '0')$$, '00000'),
   ('expire_leases', '{operator}', $$SELECT faultline.expire_leases()$$, '00000'),
+  ('apply_ledger', '{worker}', $$SELECT faultline.apply_ledger(-1, 1)$$, 'JQ002'),
+  ('apply_and_complete', '{worker}', $$SELECT faultline.apply_and_complete(-1, 1)$$, 'JQ002'),
+  ('apply_and_complete_many', '{worker}',
+    $$SELECT faultline.apply_and_complete_many('{-1}', '{1}')$$, '00000'),
+  ('transaction_status', '{producer,worker,operator}',
+    $$SELECT faultline.transaction_status('none')$$, '00000'),
+  ('reverse_transaction', '{operator}',
+    $$SELECT faultline.reverse_transaction('none', 'new', 'why')$$, '22023'),
+  ('create_asset', '{operator}', $$SELECT faultline.create_asset('points')$$, '00000'),
+  ('open_account', '{operator}', $$SELECT faultline.open_account('purse', 'EUR')$$, '00000'),
+  ('alter_account', '{operator}', $$SELECT faultline.alter_account('till', 'EUR')$$, '00000'),
+  ('account_balance', '{operator}', $$SELECT faultline.account_balance('till', 'EUR')$$, '00000'),
+  ('close_account', '{operator}', $$SELECT faultline.close_account('purse', 'EUR')$$, '22023'),
+  ('reconcile', '{operator}', $$SELECT * FROM faultline.reconcile()$$, '00000'),
   ('maintain', '{operator}', $$SELECT * FROM faultline.maintain()$$, '00000'),
   ('adopt', '{operator}', $$SELECT faultline.adopt()$$, '00000'),
   ('resolve_finding', '{operator}', $$SELECT faultline.resolve_finding(-1, 'no')$$, '22023'),
@@ -113,6 +129,15 @@ SELECT is_empty($$
    WHERE pg_temp.call_as(role_name, 'SELECT * FROM faultline.' || v)
          <> CASE WHEN level IN ('operator', 'monitor') THEN '00000' ELSE '42501' END$$,
   'operators and monitors see the audit and its findings, nobody else');
+-- The till is maintained, the other account is summed up, which takes a look at all entries.
+SELECT faultline.open_account('sales', 'EUR', maintain_balance => false);
+SELECT is_empty($$
+  SELECT level, v, pg_temp.call_as(role_name, 'SELECT * FROM faultline.' || v)
+    FROM level_role, unnest(ARRAY['transactions', 'accounts', 'postings']) AS v
+   WHERE pg_temp.call_as(role_name, 'SELECT * FROM faultline.' || v) <>
+         CASE WHEN level = 'operator' OR (v = 'transactions' AND level <> 'monitor')
+              THEN '00000' ELSE '42501' END$$,
+  'all but monitors read the ledger''s transactions, operators accounts and postings, too');
 
 -- Rows are for functions alone.
 SELECT is_empty($$
@@ -125,7 +150,8 @@ SELECT is_empty($$
   'no level reads or writes a table');
 SELECT is_empty($$
   SELECT role_name, v, privilege FROM level_role,
-         unnest(ARRAY['jobs', 'dead_letters', 'attempts', 'stat_queues']) AS v,
+         unnest(ARRAY['jobs', 'dead_letters', 'attempts', 'stat_queues', 'transactions',
+                      'accounts', 'postings']) AS v,
          unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE',
            'REFERENCES', 'TRIGGER']) AS privilege
    WHERE has_table_privilege(role_name, 'faultline.' || v, privilege)$$,
