@@ -142,6 +142,7 @@ void require_everything(const Intent &asked) {
                           "nothing declared that a null could stand for.",
                           asked.job_id),
                 errhint("Pass all of them, or declare the effect at enqueue(ledger => ...)."));
+    check_text_length(asked.transaction_id, "transaction_id", core::transaction_id_bytes_max);
     check_effect(asked.effect);
 }
 

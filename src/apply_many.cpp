@@ -39,17 +39,6 @@ core::Verdict &verdict_of(Batch &batch, int i) {
     return batch.jobs.verdicts[batch.jobs.items[i].input_index];
 }
 
-Intent copy_intent(const Intent &intent) {
-    auto copy = [](const text *value) { return DatumGetTextPCopy(PointerGetDatum(value)); };
-    Intent copied = intent;
-    copied.transaction_id = copy(intent.transaction_id);
-    copied.effect.debit = copy(intent.effect.debit);
-    copied.effect.credit = copy(intent.effect.credit);
-    copied.effect.asset = copy(intent.effect.asset);
-    copied.metadata = nullptr;
-    return copied;
-}
-
 // What to say of a job that this caller does not hold.
 core::Verdict verdict_not_held(Batch &batch, const ManyJobs::Item &item) {
     JobTrace trace = trace_job(item.job_id, item.lease_token);
@@ -57,7 +46,7 @@ core::Verdict verdict_not_held(Batch &batch, const ManyJobs::Item &item) {
         return core::Verdict::unknown_job;
     require_access(queue_of_job(trace.queue_id), AccessLevel::worker);
     Ledger &ledger = batch.archive.ledger;
-    if (find_transaction_of_job(ledger, item.job_id, trace.generation) &&
+    if (trace.declares_effect && find_transaction_of_job(ledger, item.job_id, trace.generation) &&
         core::transaction_has_entry(found_state(ledger)))
         return core::Verdict::exists;
     return trace.succeeded_with_token ? core::Verdict::already_succeeded
@@ -83,7 +72,7 @@ core::Verdict hold_job(Batch &batch, int i) {
         raise_corrupt_row(item.job_id, "It declares an effect, but has no ledger transaction.");
     ending.transaction_position = batch.archive.ledger.found->tts_tid;
     MemoryContext caller = MemoryContextSwitchTo(batch.memory);
-    ending.intent = copy_intent(found_intent(batch.archive.ledger));
+    ending.intent = copy_found_intent(batch.archive.ledger);
     MemoryContextSwitchTo(caller);
     return core::Verdict::applied;
 }

@@ -160,7 +160,9 @@ void declare_intent(Ledger &ledger, const Request &request, const NewJob &job) {
     ereport(
         ERROR, errcode_jq(core::sqlstate_ledger_conflict),
         errmsg("ledger transaction \"%s\" exists already", id),
-        errdetail("It belongs to job " INT64_FORMAT ".", found_intent(ledger).job_id),
+        found_intent(ledger).job_id == 0
+            ? errdetail("It is a reversal.")
+            : errdetail("It belongs to job " INT64_FORMAT ".", found_intent(ledger).job_id),
         errhint("A transaction_id names one effect for ever. To repeat a request safely, give it "
                 "an idempotency_key as well."));
 }

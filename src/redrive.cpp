@@ -64,11 +64,10 @@ bool renew_intent(Redrive &redrive, TupleTableSlot *failed) {
     constexpr int32 first_generation = 1;
     if (!find_transaction_of_job(redrive.ledger, job_id, first_generation))
         raise_corrupt_row(job_id, "It declares an effect, but has no ledger transaction.");
-    Intent first = found_intent(redrive.ledger);
-    Intent next = first;
+    Intent next = copy_found_intent(redrive.ledger);
     next.generation = read_int32(failed, failed_column::generation) + 1;
     next.transaction_id =
-        cstring_to_text(psprintf("%s~%d", text_to_cstring(first.transaction_id), next.generation));
+        cstring_to_text(psprintf("%s~%d", text_to_cstring(next.transaction_id), next.generation));
     return insert_intent(redrive.ledger, next, core::TransactionState::init);
 }
 

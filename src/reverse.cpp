@@ -38,19 +38,18 @@ void require_visible(const Ledger &ledger) {
 
 // What undoes the transaction in ledger.found.
 Intent reversal_of_found(const Ledger &ledger, const text *new_id, const text *reason) {
-    Intent original = found_intent(ledger);
+    Intent original = copy_found_intent(ledger);
     JsonbParseState *state = nullptr;
     pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
     push_field(&state, "reason", json_text(reason, core::reason_bytes_max));
     Jsonb *metadata = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
-    auto copy = [](const text *value) { return DatumGetTextPCopy(PointerGetDatum(value)); };
     return {.transaction_id = new_id,
-            .effect = {.debit = copy(original.effect.credit),
-                       .credit = copy(original.effect.debit),
-                       .asset = copy(original.effect.asset),
+            .effect = {.debit = original.effect.credit,
+                       .credit = original.effect.debit,
+                       .asset = original.effect.asset,
                        .amount = original.effect.amount},
             .metadata = metadata,
-            .reverses = copy(original.transaction_id),
+            .reverses = original.transaction_id,
             .job_id = 0,
             .generation = 0,
             .queue_id = original.queue_id};
@@ -94,6 +93,7 @@ Entry reversal_made_before(const Ledger &ledger, const Intent &reversal) {
 FAULTLINE_FUNCTION(faultline_reverse_transaction) {
     using namespace faultline;
     const text *transaction_id = required_text(fcinfo, 0, "transaction_id");
+    check_text_length(transaction_id, "transaction_id", core::derived_transaction_id_bytes_max);
     const text *new_id = required_text(fcinfo, 1, "new_transaction_id");
     check_text_length(new_id, "new_transaction_id", core::transaction_id_bytes_max);
     const text *reason = required_text(fcinfo, 2, "reason");

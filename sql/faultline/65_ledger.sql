@@ -73,9 +73,10 @@ CREATE FUNCTION faultline.check_name(given text, argument text, bytes_max intege
   LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF given IS NULL OR octet_length(given) NOT BETWEEN 1 AND bytes_max THEN
-    RAISE EXCEPTION '% %', argument, CASE WHEN given IS NULL THEN 'must not be null' ELSE 'has a bad length' END
+    RAISE EXCEPTION '% %', argument, CASE WHEN given IS NULL THEN 'must not be null' ELSE 'has an invalid length' END
       USING ERRCODE = CASE WHEN given IS NULL THEN '22004' ELSE '22023' END,
-            DETAIL = format('It has %s bytes.', coalesce(octet_length(given), 0)),
+            DETAIL = CASE WHEN given IS NULL THEN 'There is no default.'
+                          ELSE format('%s has %s bytes.', argument, octet_length(given)) END,
             HINT = format('Use 1 to %s bytes.', bytes_max);
   END IF;
 END $$;

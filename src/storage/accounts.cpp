@@ -254,7 +254,10 @@ void raise_refusal(const Movement &movement) {
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_require_asset) {
-    faultline::require_asset(faultline::required_text(fcinfo, 0, "asset"));
+    using namespace faultline;
+    const text *asset = required_text(fcinfo, 0, "asset");
+    check_text_length(asset, "asset", core::asset_bytes_max);
+    require_asset(asset);
     PG_RETURN_VOID();
 }
 

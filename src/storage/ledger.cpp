@@ -165,6 +165,21 @@ Intent found_intent(const Ledger &ledger) {
             .queue_id = read_int32(row, transaction_column::queue_id)};
 }
 
+Intent copy_found_intent(const Ledger &ledger) {
+    auto copy = [](const text *value) {
+        return value == nullptr ? nullptr : DatumGetTextPCopy(PointerGetDatum(value));
+    };
+    Intent intent = found_intent(ledger);
+    intent.transaction_id = copy(intent.transaction_id);
+    intent.effect.debit = copy(intent.effect.debit);
+    intent.effect.credit = copy(intent.effect.credit);
+    intent.effect.asset = copy(intent.effect.asset);
+    intent.reverses = copy(intent.reverses);
+    if (intent.metadata != nullptr)
+        intent.metadata = DatumGetJsonbPCopy(JsonbPGetDatum(intent.metadata));
+    return intent;
+}
+
 bool insert_intent(Ledger &ledger, const Intent &intent, core::TransactionState state) {
     Table &transactions = open_transactions(ledger);
     for (;;) {

@@ -55,6 +55,8 @@ void lock_transaction(Ledger &ledger);
 core::TransactionState found_state(const Ledger &ledger);
 // Points into ledger.found.
 Intent found_intent(const Ledger &ledger);
+// Stays valid when ledger.found is loaded anew, as by insert_intent().
+Intent copy_found_intent(const Ledger &ledger);
 
 // False when a transaction with this id, of this job and generation, or reversing the same one, is
 // there already: it is in ledger.found then.

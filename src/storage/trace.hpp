@@ -14,6 +14,7 @@ struct JobTrace {
     int32 attempt;        // its number of claims, when known
     int32 queue_id;       // when known
     int32 generation;     // when known
+    bool declares_effect; // when known
     bool succeeded_with_token;
     bool attempt_ended; // the lease with the token ended in `outcome`
     core::AttemptOutcome outcome;

@@ -10,6 +10,11 @@ SELECT faultline.create_queue('args', max_attempts => 3) \gset
 CREATE ROLE regress_faultline_args;
 SELECT faultline.enqueue('args', priority => -5) \gset
 SELECT job_id, lease_token FROM faultline.claim('args', 'w') \gset
+SELECT faultline.create_asset('EUR'), faultline.open_account('shop', 'EUR') \gset
+SELECT faultline.enqueue('args', priority => -6, ledger => '{"transaction_id": "done", "debit": "a", "credit": "b",
+                         "amount": 1, "asset": "EUR"}') AS done \gset
+SELECT job_id AS done, lease_token AS done_token FROM faultline.claim('args', 'w') \gset
+SELECT verdict FROM faultline.apply_and_complete(:done, :done_token) \gset
 \pset format unaligned
 \pset footer off
 \pset tuples_only on
@@ -49,6 +54,9 @@ INSERT INTO legal SELECT function, argument, replace(replace(value, '$job', :'jo
   ('extend_many', 'job_ids', '''{$job}'''), ('extend_many', 'lease_tokens', '''{$token}'''),
   ('fail', 'error', '''e'''), ('cancel', 'job_ids', '''{$job}'''), ('redrive', 'job_ids', '''{$job}'''),
   ('purge_dead_letters', 'queue', '''args'''), ('purge_dead_letters', 'older_than', '''1 h'''),
+  ('create_asset', 'asset', '''USD'''), ('transaction_status', 'transaction_id', '''done'''),
+  ('reverse_transaction', 'transaction_id', '''done'''), ('reverse_transaction', 'new_transaction_id', '''undo'''),
+  ('reverse_transaction', 'reason', '''wrong'''), ('open_account', 'account', '''new'''),
   ('set_clock', 'now_at', '''2026-01-01 00:00Z'''), ('advance_clock', 'step', '''1 s'''),
   ('grant_access', 'role', '''regress_faultline_args'''), ('grant_access', 'level', '''worker'''),
   ('grant_access', 'queues', '''{args}'''), ('revoke_access', 'role', '''regress_faultline_args'''),
@@ -57,7 +65,15 @@ INSERT INTO legal SELECT function, argument, replace(replace(value, '$job', :'jo
   ('revoke_access', 'level', '''worker'''), ('revoke_access', 'queues', '''{args}'''))
   AS v (function, argument, value);
 INSERT INTO legal SELECT f, a, CASE a WHEN 'job_id' THEN :'job_id' ELSE :'lease_token' END
-  FROM unnest('{complete,fail,extend,release}'::text[]) AS f, unnest('{job_id,lease_token}'::text[]) AS a;
+  FROM unnest('{complete,fail,extend,release,apply_ledger,apply_and_complete}'::text[]) AS f,
+       unnest('{job_id,lease_token}'::text[]) AS a;
+INSERT INTO legal SELECT 'apply_and_complete_many', argument, value FROM legal WHERE function = 'complete_many';
+INSERT INTO legal SELECT f, a, v FROM unnest('{apply_ledger,apply_and_complete}'::text[]) AS f,
+  (VALUES ('transaction_id', '''t'''), ('debit', '''a'''), ('credit', '''b'''), ('amount', '1'), ('asset', '''EUR'''))
+  AS v (a, v);
+INSERT INTO legal SELECT f, a, v FROM unnest('{alter_account,close_account,account_balance}'::text[]) AS f,
+  (VALUES ('account', '''shop'''), ('asset', '''EUR''')) AS v (a, v);
+INSERT INTO legal VALUES ('open_account', 'asset', '''EUR''');
 CREATE TEMP VIEW arguments AS
   SELECT p.proname AS function, a.name AS argument, a.position, format_type(a.type, NULL) AS type
     FROM pg_proc p JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass,
@@ -95,7 +111,12 @@ SELECT format('%s(%s => %s): %s', function, argument, value, pg_temp.answer(pg_t
     ('max_attempts', '-2147483648'), ('max_attempts', '0'), ('max_attempts', '1'), ('max_attempts', '10000'),
     ('max_attempts', '10001'), ('max_attempts', '2147483647'),
     ('max_jobs', '-2147483648'), ('max_jobs', '0'), ('max_jobs', '1'), ('max_jobs', '10000'),
-    ('max_jobs', '10001'), ('max_jobs', '100000'), ('max_jobs', '100001')) AS v (name, value) ON argument = name
+    ('max_jobs', '10001'), ('max_jobs', '100000'), ('max_jobs', '100001'),
+    ('max_rows', '-2147483648'), ('max_rows', '0'), ('max_rows', '1'), ('max_rows', '100000'), ('max_rows', '100001'),
+    ('amount', '-9223372036854775808'), ('amount', '-1'), ('amount', '0'), ('amount', '1'),
+    ('amount', '4611686018427387904'), ('amount', '4611686018427387905'), ('amount', '9223372036854775807'),
+    ('min_balance', '-9223372036854775808'), ('min_balance', '9223372036854775807'),
+    ('max_balance', '-9223372036854775808'), ('max_balance', '9223372036854775807')) AS v (name, value) ON argument = name
  ORDER BY argument, function, value::bigint;
 
 --
@@ -135,6 +156,15 @@ SELECT format('%s(%s => %s): %s', function, argument, what,
     ('idempotency_key', 1, 'empty', ''), ('idempotency_key', 2, '512 bytes', repeat('i', 512)),
     ('idempotency_key', 3, '513 bytes', repeat('i', 513)),
     ('reason', 1, 'empty', ''), ('reason', 2, '1024 bytes', repeat('r', 1024)), ('reason', 3, '1025 bytes', repeat('r', 1025)),
+    ('transaction_id', 1, 'empty', ''), ('transaction_id', 2, '255 bytes', repeat('t', 255)),
+    ('transaction_id', 3, '267 bytes', repeat('t', 267)), ('transaction_id', 4, '268 bytes', repeat('é', 134)),
+    ('new_transaction_id', 1, 'empty', ''), ('new_transaction_id', 2, '255 bytes', repeat('t', 255)),
+    ('new_transaction_id', 3, '256 bytes', repeat('t', 256)),
+    ('debit', 1, 'empty', ''), ('debit', 2, '255 bytes', repeat('d', 255)), ('debit', 3, '256 bytes', repeat('d', 256)),
+    ('debit', 4, 'the credit', 'b'),
+    ('credit', 1, 'empty', ''), ('credit', 2, '255 bytes', repeat('c', 255)), ('credit', 3, '256 bytes', repeat('c', 256)),
+    ('account', 1, 'empty', ''), ('account', 2, '255 bytes', repeat('a', 255)), ('account', 3, '256 bytes', repeat('a', 256)),
+    ('asset', 1, 'empty', ''), ('asset', 2, '64 bytes', repeat('A', 64)), ('asset', 3, '65 bytes', repeat('A', 65)),
     ('level', 1, 'empty', ''), ('level', 2, 'unknown', 'admin'), ('level', 3, 'SQL', 'worker''; --'))
     AS v (name, nr, what, value) ON argument = name
  ORDER BY argument, function, nr;
