@@ -23,13 +23,16 @@ TriggerData *require_trigger(FunctionCallInfo fcinfo, const char *name) {
             errdetail("%s", what), errhint("Undo an effect by faultline.reverse_transaction()."));
 }
 
-// What an intent says, which never changes; metadata may be added once.
+// What an intent says, which never changes.
 constexpr AttrNumber content_columns[] = {
     transaction_column::job_id,     transaction_column::amount,
     transaction_column::created_at, transaction_column::generation,
     transaction_column::queue_id,   transaction_column::transaction_id,
     transaction_column::debit,      transaction_column::credit,
     transaction_column::asset,      transaction_column::reverses};
+// What may be added while there is nothing, and stays from then on.
+constexpr AttrNumber written_once_columns[] = {transaction_column::metadata,
+                                               transaction_column::failure_reason};
 
 bool same_column(HeapTuple before, HeapTuple after, TupleDesc description, AttrNumber column) {
     bool null_before;
@@ -40,6 +43,13 @@ bool same_column(HeapTuple before, HeapTuple after, TupleDesc description, AttrN
         return null_before == null_after;
     Form_pg_attribute attribute = TupleDescAttr(description, column - 1);
     return datum_image_eq(value_before, value_after, attribute->attbyval, attribute->attlen);
+}
+
+void require_unchanged(HeapTuple before, HeapTuple after, TupleDesc description,
+                       AttrNumber column) {
+    if (!same_column(before, after, description, column))
+        raise_append_only(psprintf("Column \"%s\" of a transaction cannot be changed.",
+                                   NameStr(TupleDescAttr(description, column - 1)->attname)));
 }
 
 core::TransactionState state_of(HeapTuple row, TupleDesc description) {
@@ -137,9 +147,10 @@ FAULTLINE_FUNCTION(faultline_ledger_transaction_step) {
     HeapTuple before = trigger->tg_trigtuple;
     HeapTuple after = trigger->tg_newtuple;
     for (AttrNumber column : content_columns)
-        if (!same_column(before, after, description, column))
-            raise_append_only(psprintf("Column \"%s\" of a transaction cannot be changed.",
-                                       NameStr(TupleDescAttr(description, column - 1)->attname)));
+        require_unchanged(before, after, description, column);
+    for (AttrNumber column : written_once_columns)
+        if (!heap_attisnull(before, column, description))
+            require_unchanged(before, after, description, column);
     core::TransactionState from = state_of(before, description);
     core::TransactionState to = state_of(after, description);
     if (from != to && !core::transaction_step_allowed(from, to))
