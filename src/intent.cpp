@@ -27,9 +27,8 @@ Field field_of_key(const JsonbValue &key, int position) {
         if (key.val.string.len == static_cast<int>(strlen(field_names[i])) &&
             memcmp(key.val.string.val, field_names[i], key.val.string.len) == 0)
             return static_cast<Field>(i);
-    raise_bad_intent(position, psprintf("It has no field \"%.*s\".",
-                                        Min(key.val.string.len, core::account_bytes_max),
-                                        key.val.string.val));
+    int shown = pg_mbcliplen(key.val.string.val, key.val.string.len, core::account_bytes_max);
+    raise_bad_intent(position, psprintf("It has no field \"%.*s\".", shown, key.val.string.val));
 }
 
 const text *text_of_value(const JsonbValue &value, Field field, int position) {
