@@ -51,7 +51,8 @@ SELECT results_eq($$
   $$VALUES ('faultline.allow_same_transaction', true), ('faultline.allow_virtual_clock', true),
            ('faultline.audit_interval', true),
            ('faultline.debug_points', true), ('faultline.lab', true),
-           ('faultline.lock_timeout', true), ('faultline.trace_events', true)$$,
+           ('faultline.lock_timeout', true), ('faultline.strict_lease', true),
+           ('faultline.trace_events', true)$$,
   'every setting has a description, and there are no others');
 
 SELECT * FROM finish();

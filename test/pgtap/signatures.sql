@@ -30,13 +30,14 @@ INSERT INTO contract VALUES
     'idempotency_key text DEFAULT NULL::text, '
     'run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'delay interval DEFAULT NULL::interval, priority integer DEFAULT 0, '
-    'max_attempts integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb', 'bigint'),
+    'max_attempts integer DEFAULT NULL::integer, headers jsonb DEFAULT NULL::jsonb, '
+    'ledger jsonb DEFAULT NULL::jsonb', 'bigint'),
   ('enqueue_many', 'queue text, payloads jsonb[], kind text DEFAULT NULL::text, '
     'idempotency_keys text[] DEFAULT NULL::text[], '
     'run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'delay interval DEFAULT NULL::interval, priority integer DEFAULT 0, '
     'max_attempts integer DEFAULT NULL::integer, '
-    'headers jsonb DEFAULT NULL::jsonb', 'SETOF bigint'),
+    'headers jsonb DEFAULT NULL::jsonb, ledger jsonb[] DEFAULT NULL::jsonb[]', 'SETOF bigint'),
   ('enqueue_trigger', '', 'trigger'),
   ('claim', 'queue text, worker text, max_jobs integer DEFAULT 1, '
     'lease interval DEFAULT NULL::interval', 'SETOF faultline.claimed_job'),
@@ -70,7 +71,34 @@ INSERT INTO contract VALUES
   ('set_clock', 'now_at timestamp with time zone', 'timestamp with time zone'),
   ('advance_clock', 'step interval', 'timestamp with time zone'),
   ('grant_access', 'role regrole, level text, queues text[] DEFAULT NULL::text[]', 'void'),
-  ('revoke_access', 'role regrole, level text, queues text[] DEFAULT NULL::text[]', 'void');
+  ('revoke_access', 'role regrole, level text, queues text[] DEFAULT NULL::text[]', 'void'),
+  ('apply_ledger', 'job_id bigint, lease_token bigint, transaction_id text DEFAULT NULL::text, '
+    'debit text DEFAULT NULL::text, credit text DEFAULT NULL::text, '
+    'amount bigint DEFAULT NULL::bigint, asset text DEFAULT NULL::text, '
+    'metadata jsonb DEFAULT NULL::jsonb',
+    'TABLE(verdict text, entry_id bigint, applied_at timestamp with time zone)'),
+  ('apply_and_complete', 'job_id bigint, lease_token bigint, '
+    'transaction_id text DEFAULT NULL::text, debit text DEFAULT NULL::text, '
+    'credit text DEFAULT NULL::text, amount bigint DEFAULT NULL::bigint, '
+    'asset text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, '
+    'result jsonb DEFAULT NULL::jsonb',
+    'TABLE(verdict text, entry_id bigint, applied_at timestamp with time zone)'),
+  ('apply_and_complete_many', 'job_ids bigint[], lease_tokens bigint[], '
+    'results jsonb[] DEFAULT NULL::jsonb[]', 'TABLE(job_id bigint, verdict text)'),
+  ('transaction_status', 'transaction_id text',
+    'TABLE(state text, entry_id bigint, job_id bigint, failure_reason text)'),
+  ('reverse_transaction', 'transaction_id text, new_transaction_id text, reason text', 'bigint'),
+  ('create_asset', 'asset text, accounts_on_first_use boolean DEFAULT true, '
+    'description text DEFAULT NULL::text', 'void'),
+  ('open_account', 'account text, asset text, min_balance bigint DEFAULT NULL::bigint, '
+    'max_balance bigint DEFAULT NULL::bigint, maintain_balance boolean DEFAULT true, '
+    'description text DEFAULT NULL::text', 'void'),
+  ('alter_account', 'account text, asset text, min_balance bigint DEFAULT NULL::bigint, '
+    'max_balance bigint DEFAULT NULL::bigint', 'void'),
+  ('close_account', 'account text, asset text', 'void'),
+  ('account_balance', 'account text, asset text, '
+    'as_of timestamp with time zone DEFAULT NULL::timestamp with time zone', 'numeric'),
+  ('reconcile', 'max_rows integer DEFAULT 1000', 'TABLE(rule text, rows bigint)');
 
 CREATE TEMP VIEW own_function AS
   SELECT p.* FROM pg_proc p
@@ -100,10 +128,11 @@ SELECT is_empty($$SELECT proname FROM own_function WHERE proisstrict$$,
   'no function is STRICT: null is a clear error, not a silent null');
 SELECT is_empty($$
   SELECT proname, provolatile FROM own_function JOIN contract ON name = proname
-   WHERE provolatile <> 'v' AND proname <> 'check_invariants'$$,
+   WHERE provolatile <> 'v' AND proname NOT IN ('check_invariants', 'account_balance')$$,
   'whatever writes, or reads a clock that moves, is volatile');
-SELECT is((SELECT provolatile::text FROM own_function WHERE proname = 'check_invariants'), 's',
-  'check_invariants() reads one snapshot');
+SELECT is((SELECT array_agg(provolatile::text) FROM own_function
+            WHERE proname IN ('check_invariants', 'account_balance')), '{s,s}',
+  'check_invariants() and account_balance() read one snapshot');
 SELECT is_empty($$
   SELECT proname, proparallel FROM own_function WHERE proparallel <> 'u'$$,
   'nothing runs in parallel workers: they can take no transaction id');
@@ -121,7 +150,7 @@ SELECT is((
   ARRAY['job_id bigint', 'queue text', 'kind text', 'payload jsonb', 'headers jsonb',
         'attempt integer', 'max_attempts integer', 'lease_token bigint',
         'lease_expires_at timestamp with time zone', 'enqueued_at timestamp with time zone',
-        'last_error text', 'progress jsonb'],
+        'last_error text', 'progress jsonb', 'ledger jsonb'],
   'claimed_job has the columns of the contract, in their order');
 SELECT set_eq($$
   SELECT attname || ' ' || format_type(atttypid, atttypmod)
