@@ -17,6 +17,7 @@ struct TraceColumns {
     AttrNumber attempt;
     AttrNumber queue_id;
     AttrNumber generation;
+    AttrNumber declares_effect;
 };
 
 void note_job(JobTrace *trace, TupleTableSlot *row, core::JobState state,
@@ -26,6 +27,7 @@ void note_job(JobTrace *trace, TupleTableSlot *row, core::JobState state,
     trace->attempt = read_int32(row, columns.attempt);
     trace->queue_id = read_int32(row, columns.queue_id);
     trace->generation = read_int32(row, columns.generation);
+    trace->declares_effect = DatumGetBool(read_column(row, columns.declares_effect).value);
 }
 
 void look_in_table(Oid table_oid, Oid index, Snapshot snapshot, int64 job_id, JobTrace *trace,
@@ -56,9 +58,9 @@ JobTrace trace_job(int64 job_id, int64 lease_token) {
     });
     visit_rows_of_job(relation_ids().finished_jobs, job_id, snapshot, [&](TupleTableSlot *row) {
         Column token = read_column(row, finished_column::lease_token);
-        note_job(
-            &trace, row, static_cast<core::JobState>(read_char(row, finished_column::state)),
-            {finished_column::attempt, finished_column::queue_id, finished_column::generation});
+        note_job(&trace, row, static_cast<core::JobState>(read_char(row, finished_column::state)),
+                 {finished_column::attempt, finished_column::queue_id, finished_column::generation,
+                  finished_column::declares_effect});
         trace.succeeded_with_token = trace.state == core::JobState::succeeded && !token.is_null &&
                                      DatumGetInt64(token.value) == lease_token;
         return false;
@@ -66,14 +68,16 @@ JobTrace trace_job(int64 job_id, int64 lease_token) {
     if (!trace.known)
         look_in_table(relation_ids().failed_jobs, relation_ids().failed_jobs_pkey, snapshot, job_id,
                       &trace, [](TupleTableSlot *) { return core::JobState::failed; },
-                      {failed_column::attempt, failed_column::queue_id, failed_column::generation});
+                      {failed_column::attempt, failed_column::queue_id, failed_column::generation,
+                       failed_column::declares_effect});
     if (!trace.known)
         look_in_table(relation_ids().live_jobs, relation_ids().live_jobs_pkey, snapshot, job_id,
                       &trace,
                       [](TupleTableSlot *row) {
                           return static_cast<core::JobState>(read_char(row, live_column::state));
                       },
-                      {live_column::attempt, live_column::queue_id, live_column::generation});
+                      {live_column::attempt, live_column::queue_id, live_column::generation,
+                       live_column::declares_effect});
     UnregisterSnapshot(snapshot);
     return trace;
 }
