@@ -2,8 +2,9 @@
 //
 // An id that has its entry is answered "exists" to everybody, lease or no lease, so that the answer
 // never depends on timing.  Otherwise the entry is written under the job's row lock by the holder
-// of the current lease, together with the transaction's new state.  Three layers each keep a second
-// entry out: the lease, the transaction's state, and the unique indexes of ledger_entries.
+// of the current lease, together with the transaction's new state.  Three layers keep a second
+// entry out: the transaction's state and the unique indexes of ledger_entries each keep out every
+// call, the lease every call but a repeated one of its holder.
 #include "clock.hpp"
 #include "debug_point.hpp"
 #include "errors.hpp"
