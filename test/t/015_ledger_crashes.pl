@@ -24,6 +24,7 @@ my $succeeded   = 'succeeded 1 APPLIED 1';
 my $reconciled  = 'succeeded 1 RECONCILED 1';
 my $failed      = 'failed 1 FAILED 0';
 my $redriven    = 'queued 1 FAILED,INIT 0';
+my $reversed    = 'succeeded 1 RECONCILED,RECONCILED 2';
 my @crash_points = (
     { is => 'inside enqueue', before => 'nothing', call => 'enqueue',
         at => [qw(enqueue_after_insert transaction_pre_commit)],
@@ -136,6 +137,14 @@ my @crash_points = (
         at => ['transaction_committed'],
         found => $redriven, again => 'not_failed', end => $redriven, later => $redriven,
         late => 'not_failed' },
+    { is => 'inside reversal', before => 'applied', call => 'reverse', both => 1,
+        at => \@applying,
+        found => $applied, again => 'reversed', end => $reversed, later => $reconciled,
+        late => 'reversed' },
+    { is => 'reversed, not heard', before => 'applied', call => 'reverse', both => 1,
+        at => ['transaction_committed'],
+        found => 'running 1 APPLIED,APPLIED 2', again => 'reversed', end => $reversed,
+        later => $reversed, late => 'reversed' },
 );
 
 my $effect = q{'%s', 'payer %s', 'shop', 100, 'EUR'};
@@ -143,13 +152,16 @@ my %call_of = (
     enqueue => q{SELECT faultline.enqueue('%q', idempotency_key => 'key', ledger => %i)},
     claim   => q{SELECT 'a job' FROM faultline.claim('%q', 'w')},
     apply_ledger       => q{SELECT verdict FROM faultline.apply_ledger(%h, %e)},
-    apply_and_complete => q{SELECT verdict FROM faultline.apply_and_complete(%h, %e)},
+    # With a row of the application's own in the same transaction.
+    apply_and_complete => q{WITH own AS (INSERT INTO paid VALUES ('%q') ON CONFLICT DO NOTHING)
+        SELECT verdict FROM faultline.apply_and_complete(%h, %e)},
     complete           => q{SELECT faultline.complete(%h)},
     fail               => q{SELECT faultline.fail(%h, 'broken')},
     discard            => q{SELECT faultline.fail(%h, 'broken', discard => true)},
     release            => q{SELECT nullif(faultline.release(%h)::text, '')},
     cancel             => q{SELECT verdict FROM faultline.cancel(ARRAY[%j])},
     redrive            => q{SELECT verdict FROM faultline.redrive(ARRAY[%j])},
+    reverse            => q{SELECT 'reversed' FROM faultline.reverse_transaction('%t', '%t back', 'x')},
 );
 
 my $node = new_node('ledger_crashes', conf => <<'END');
@@ -179,6 +191,7 @@ CREATE TABLE held (queue text PRIMARY KEY, before text, declares boolean, max_at
 CREATE FUNCTION intent(queue text) RETURNS jsonb LANGUAGE sql AS $$
   SELECT jsonb_build_object('transaction_id', 'pay-' || queue, 'debit', 'payer ' || queue,
                             'credit', 'shop', 'amount', 100, 'asset', 'EUR') $$;
+CREATE TABLE paid (queue text PRIMARY KEY);
 -- The answer to a call, or the code of its error.
 CREATE FUNCTION ask(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text;
@@ -196,7 +209,7 @@ CREATE VIEW situations AS
       j.attempt,
       (SELECT string_agg(t.state, ',' ORDER BY t.generation) FROM faultline.transactions t
         WHERE t.queue = h.queue),
-      (SELECT count(*) FROM faultline.ledger_entries e WHERE e.debit = 'payer ' || h.queue)) AS situation
+      (SELECT count(*) FROM faultline.ledger_entries e WHERE 'payer ' || h.queue IN (e.debit, e.credit))) AS situation
     FROM held h LEFT JOIN faultline.jobs j ON j.queue = h.queue;
 END
 
@@ -257,9 +270,9 @@ END
         my $transaction_id = pop @of_job;
         $charges{$transaction_id}++ if $case->{before} eq 'charged';
         my %part = ('%q' => $case->{queue}, '%j' => $of_job[0], '%h' => join(', ', @of_job),
-            '%e' => sprintf($effect, $transaction_id, $case->{queue}),
+            '%t' => $transaction_id, '%e' => sprintf($effect, $transaction_id, $case->{queue}),
             '%i' => "intent('$case->{queue}')");
-        ($case->{sql} = $call_of{ $case->{call} }) =~ s/(%[qjhei])/$part{$1}/g;
+        ($case->{sql} = $call_of{ $case->{call} }) =~ s/(%[qjhtei])/$part{$1}/g;
     }
     return;
 }
@@ -322,6 +335,12 @@ SELECT h.queue, t.state, s.state FROM held h
   LEFT JOIN faultline.transactions t ON t.transaction_id = 'pay-' || h.queue
  WHERE (s.state, s.entry_id, s.job_id) IS DISTINCT FROM (t.state, t.entry_id, t.job_id)
 END
+    my $paying = join ', ', map { "'$_->{queue}'" } grep { $_->{call} eq 'apply_and_complete' } @cases;
+    is(sql(<<"END"), '', "$name: the application's own rows are there with the entries, or not");
+SELECT queue FROM paid FULL JOIN
+  (SELECT substr(debit, 7) AS queue FROM faultline.ledger_entries) e USING (queue)
+ WHERE queue IN ($paying) AND (paid IS NULL) <> (e IS NULL)
+END
     is(sql(<<'END'), '', "$name: balances are the sums of the entries");
 SELECT account, balance FROM faultline.ledger_accounts
  WHERE balance <> faultline.sum_of_entries(account, asset, 'infinity')
@@ -378,7 +397,7 @@ END
             'payer ' || queue, 'shop', 100, 'EUR') a WHERE before = 'claimed again'});
     sql('SELECT FROM faultline.reconcile()');
     is(sql(<<'END'), '', "$victim: every job and transaction ends, with one entry or none");
-SELECT * FROM situations WHERE situation !~ '^(succeeded \d (FAILED,)?RECONCILED 1|(failed|cancelled) \d( FAILED)? 0|none 0)$'
+SELECT * FROM situations WHERE situation !~ '^(succeeded \d ((FAILED,)?RECONCILED 1|RECONCILED,RECONCILED 2)|(failed|cancelled) \d( FAILED)? 0|none 0)$'
 END
     return;
 }
