@@ -66,6 +66,14 @@ my @crash_points = (
         at => ['apply_after_state'],
         found => $running, again => 'applied', end => $reconciled, later => $retrying,
         late => 'JQ001' },
+    { is => '6 inside apply_and_complete_many', before => 'running', call => 'apply_many',
+        at => [qw(apply_after_entry transaction_pre_commit)],
+        found => $running, again => 'applied', end => $reconciled, later => $retrying,
+        late => 'stale_lease' },
+    { is => '7 many applied and completed, not heard', before => 'running', call => 'apply_many',
+        at => ['transaction_committed'],
+        found => $succeeded, again => 'exists', end => $reconciled, later => $reconciled,
+        late => 'exists' },
     { is => '7 completed, not heard', before => 'applied', call => 'complete', both => 1,
         at => ['transaction_committed'],
         found => $succeeded, again => 'already_succeeded', end => $reconciled,
@@ -155,6 +163,8 @@ my %call_of = (
     # With a row of the application's own in the same transaction.
     apply_and_complete => q{WITH own AS (INSERT INTO paid VALUES ('%q') ON CONFLICT DO NOTHING)
         SELECT verdict FROM faultline.apply_and_complete(%h, %e)},
+    apply_many =>
+      q{SELECT verdict FROM faultline.apply_and_complete_many(ARRAY[%j], ARRAY[%k])},
     complete           => q{SELECT faultline.complete(%h)},
     fail               => q{SELECT faultline.fail(%h, 'broken')},
     discard            => q{SELECT faultline.fail(%h, 'broken', discard => true)},
@@ -270,9 +280,9 @@ END
         my $transaction_id = pop @of_job;
         $charges{$transaction_id}++ if $case->{before} eq 'charged';
         my %part = ('%q' => $case->{queue}, '%j' => $of_job[0], '%h' => join(', ', @of_job),
-            '%t' => $transaction_id, '%e' => sprintf($effect, $transaction_id, $case->{queue}),
+            '%k' => $of_job[1], '%t' => $transaction_id, '%e' => sprintf($effect, $transaction_id, $case->{queue}),
             '%i' => "intent('$case->{queue}')");
-        ($case->{sql} = $call_of{ $case->{call} }) =~ s/(%[qjhtei])/$part{$1}/g;
+        ($case->{sql} = $call_of{ $case->{call} }) =~ s/(%[qjkhtei])/$part{$1}/g;
     }
     return;
 }

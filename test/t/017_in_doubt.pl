@@ -7,7 +7,7 @@ use FaultlineNode;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# %q: the queue of the case. %j: its job; %h: job and token; %t: its transaction.
+# %q: the queue of the case. %j: its job; %k: its token; %h: both; %t: its transaction.
 # call: what is in doubt; ask: how to ask again, if not by the same call. took: the answer when it
 # had taken effect; lost: when it had not. end: the job's state and attempt, its transactions'
 # states, its entries, after either. meanwhile: what others do before the client asks again, and
@@ -80,6 +80,28 @@ my @cases = (
         took => 'exists', lost => 'applied', end => 'succeeded 1 APPLIED 1',
         meanwhile => [ q{SELECT faultline.reverse_transaction('%t', 'back-%t', 'mistake')},
             'exists', 'succeeded 1 APPLIED,APPLIED 1' ] },
+    { verb => 'apply_and_complete_many', before => 'running',
+        call => 'SELECT verdict FROM faultline.apply_and_complete_many(ARRAY[%j], ARRAY[%k])',
+        took => 'exists', lost => 'applied', end => 'succeeded 1 APPLIED 1',
+        meanwhile => [ 'SELECT FROM faultline.reconcile()', 'exists', 'succeeded 1 RECONCILED 1' ] },
+    { verb => 'apply_and_complete_many, undeclared', before => 'running', undeclared => 1,
+        call => 'SELECT verdict FROM faultline.apply_and_complete_many(ARRAY[%j], ARRAY[%k])',
+        took => 'already_succeeded', lost => 'succeeded', end => 'succeeded 1 0',
+        meanwhile => [ 'SELECT FROM faultline.maintain()', 'already_succeeded', 'succeeded 1 0' ] },
+    { verb => 'complete_many', before => 'applied',
+        call => 'SELECT verdict FROM faultline.complete_many(ARRAY[%j], ARRAY[%k])',
+        took => 'already_succeeded', lost => 'succeeded', end => 'succeeded 1 APPLIED 1',
+        meanwhile => [ 'SELECT FROM faultline.reconcile()', 'already_succeeded',
+            'succeeded 1 RECONCILED 1' ] },
+    { verb => 'fail_many', before => 'running',
+        call => q{SELECT verdict FROM faultline.fail_many(ARRAY[%j], ARRAY[%k], '{broken}')},
+        took => 'retrying', lost => 'retrying', end => 'queued 1 INIT 0',
+        meanwhile => [ q{SELECT FROM faultline.claim('%q', 'other')}, 'retrying',
+            'running 2 INIT 0' ] },
+    { verb => 'extend_many', before => 'running',
+        call => 'SELECT verdict FROM faultline.extend_many(ARRAY[%j], ARRAY[%k])',
+        took => 'extended', lost => 'extended', end => 'running 1 INIT 0',
+        meanwhile => [ q{SELECT faultline.release(%h)}, 'stale_lease', 'queued 1 INIT 0' ] },
     { verb => 'reverse_transaction', before => 'applied',
         call => q{SELECT 'entry ' || faultline.reverse_transaction('%t', 'back-%t', 'mistake')},
         took => $entry_of_reversal, lost => $entry_of_reversal, end => 'running 1 APPLIED,APPLIED 1',
@@ -129,6 +151,7 @@ sub prepare_case {
     $mark{'%j'} = sql("SELECT faultline.enqueue('q$number', ledger => $ledger)");
     return %mark if $case->{before} eq 'queued';
     $mark{'%h'} = sql("SELECT job_id || ', ' || lease_token FROM faultline.claim('q$number', 'w')");
+    ($mark{'%k'}) = $mark{'%h'} =~ /(\d+)$/;
     sql("SELECT FROM faultline.apply_ledger($mark{'%h'})") if $case->{before} eq 'applied';
     sql("SELECT faultline.fail($mark{'%h'}, 'broken', discard => true)")
       if $case->{before} eq 'failed';
@@ -168,7 +191,7 @@ END
 sub check_case {
     my ($case, $outcome) = @_;
     my %mark = prepare_case($case);
-    my $filled = sub { return $_[0] =~ s/(%[qjht])/$mark{$1}/gr };
+    my $filled = sub { return $_[0] =~ s/(%[qjkht])/$mark{$1}/gr };
     my $name = "$case->{verb}, $outcome";
     my $call = $filled->($case->{call});
     call_in_doubt($name,
