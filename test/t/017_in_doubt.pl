@@ -122,6 +122,13 @@ my @cases = (
         took => 'not_failed', lost => 'queued', end => 'queued 1 FAILED,INIT 0',
         meanwhile => [ q{SELECT FROM faultline.claim('%q', 'other')}, 'not_failed',
             'running 2 FAILED,INIT 0' ] },
+    { verb => 'redrive, failed again', before => 'failed',
+        call => 'SELECT verdict FROM faultline.redrive(ARRAY[%j])',
+        took => 'not_failed', lost => 'queued', end => 'queued 1 FAILED,INIT 0',
+        meanwhile => [ q{SET faultline.allow_same_transaction = on;
+                         SELECT faultline.fail(job_id, lease_token, 'again', discard => true)
+                           FROM faultline.claim('%q', 'other')}, 'queued',
+            'queued 2 FAILED,FAILED,INIT 0' ] },
 );
 
 my $node = new_node('in_doubt', conf => <<'END');
