@@ -2,7 +2,7 @@
 \set ON_ERROR_STOP 1
 BEGIN;
 \ir lib/call_as.sql
-SELECT plan(17);
+SELECT plan(18);
 
 CREATE ROLE a_producer;
 CREATE ROLE a_worker;

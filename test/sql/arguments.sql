@@ -178,4 +178,5 @@ DROP ROLE regress_faultline_args;
 
 SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
 SELECT faultline.set_clock(NULL) \gset
+SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();

@@ -126,4 +126,5 @@ SELECT asset, sum(balance) FROM faultline.accounts GROUP BY asset HAVING sum(bal
 
 SELECT faultline.drop_queue('bank', force => true);
 SELECT faultline.set_clock(NULL) \gset
+SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();

@@ -162,4 +162,5 @@ ROLLBACK;
 SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
 SELECT transaction_id, state, failure_reason FROM faultline.ledger_transactions WHERE asset = 'CHF' ORDER BY transaction_id;
 SELECT faultline.set_clock(NULL) \gset
+SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();

@@ -66,12 +66,12 @@ SELECT count(*) FROM faultline.transactions WHERE queue = 'declare';
 
 ALTER SEQUENCE faultline.job_id_seq RESTART 32001;
 -- An id that is taken: by a job of this or another queue, ended or not, and by a reversal.
-SELECT faultline.enqueue('declare', ledger => pg_temp.intent('t1'));
-SELECT faultline.enqueue('declare', ledger => pg_temp.intent('t1'));
+SELECT faultline.enqueue('declare', ledger => pg_temp.intent('declared 1'));
+SELECT faultline.enqueue('declare', ledger => pg_temp.intent('declared 1'));
 :sqlstate
 SELECT faultline.cancel('{32001}') \gset
 SELECT faultline.create_queue('declare_too') \gset
-SELECT faultline.enqueue('declare_too', ledger => pg_temp.intent('t1', 7));
+SELECT faultline.enqueue('declare_too', ledger => pg_temp.intent('declared 1', 7));
 SELECT count(*) FROM faultline.live_jobs WHERE declares_effect;
 
 -- Many at once: null is a job without an effect.  Errors name the element; nothing is kept then.

@@ -77,4 +77,5 @@ SELECT faultline.transaction_status('p1');
 :sqlstate
 ROLLBACK;
 SELECT faultline.set_clock(NULL) \gset
+SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();
