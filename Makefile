@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain docs FORCE
+        format bench drain model docs FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -110,12 +110,13 @@ test-tap: setup ## test/t: crashes, restarts, dumps, on clusters of their own
 test-readme: setup ## the README's commands do what it says
 test-valgrind: setup ## the unit tests under valgrind memcheck
 test-demo: setup ## the demo, every figure of it checked
+test-model: setup ## the protocol's model and its mutants (Spin)
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-drill: test-%:
+    test-model test-drill: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind \
-        test-demo test-drill
+        test-demo test-model test-drill
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -128,6 +129,9 @@ bench: setup ## measure against other queues; ARGS="--help" for options
 
 drain: setup ## a million jobs, eight workers, five of them killed
 	@lab/drills/drain $(ARGS)
+
+model: setup ## check the protocol with Spin, and what each protection is there for
+	@lab/model/run
 
 docs: setup ## write docs/reference.md from the catalogs; check the links between the pages
 	@scripts/generate-reference
