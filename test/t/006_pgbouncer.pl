@@ -72,7 +72,7 @@ SELECT count(*) FROM faultline.maintain() WHERE error IS NULL;
 SELECT state, count(*) FROM faultline.jobs GROUP BY state ORDER BY state;
 SELECT faultline.drop_queue('q');
 SQL
-is($answers, join("\n", qw(1 1 4 1 0 1 t succeeded|t already_succeeded failed queued 1 4 4 4 4 0|0 5
+is($answers, join("\n", qw(1 1 4 1 0 1 t succeeded|t already_succeeded failed queued 1 4 4 4 4 0|0 7
         cancelled|4 succeeded|1 0)), 'every verb works through the pool');
 
 # More clients than connections, with the simple protocol and with parameters.
