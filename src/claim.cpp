@@ -118,6 +118,7 @@ bool claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Table 
     case TM_Ok:
         debug_point(DebugPoint::claim_after_update);
         remember_claim(lease.token);
+        remember_lease_end(lease.expires_at);
         add_claimed_job(claim, queue_name, row, lease);
         claim.jobs_claimed++;
         return true;

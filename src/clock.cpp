@@ -30,6 +30,8 @@ TimestampTz clock_now() {
     return GetCurrentTimestamp();
 }
 
+TimestampTz waiting_clock() { return GetCurrentTimestamp(); }
+
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_clock_now) { PG_RETURN_TIMESTAMPTZ(faultline::clock_now()); }

@@ -9,4 +9,7 @@ namespace faultline {
 // set_clock() stored in this database, if any.
 TimestampTz clock_now();
 
+// Real time, for how long to wait and when to look again; never for what happens to a job.
+TimestampTz waiting_clock();
+
 } // namespace faultline

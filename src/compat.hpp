@@ -68,4 +68,14 @@ inline void init_range_table(EState *estate, RangeTblEntry *entry) {
 #endif
 }
 
+// What a process of ours that sleeps shows in pg_stat_activity.wait_event.
+inline uint32 wait_event_of(const char *name) {
+#if PG_VERSION_NUM >= 170000
+    return WaitEventExtensionNew(name);
+#else
+    (void)name;
+    return PG_WAIT_EXTENSION;
+#endif
+}
+
 } // namespace faultline

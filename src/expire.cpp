@@ -12,6 +12,7 @@
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "worker_state.hpp"
 
 #include "../core/lease.hpp"
 
@@ -21,6 +22,8 @@ namespace {
 
 // Rows that share a subtransaction; after an error each of them gets its own.
 constexpr int rows_per_subtransaction = 50;
+
+ExpiryFindings findings;
 
 bool lease_expired(TupleTableSlot *row, TimestampTz now) {
     return live_state(row) == core::JobState::running &&
@@ -99,16 +102,25 @@ bool expire_in_subtransaction(const int64 *job_ids, int count, ExpiredJobs *expi
         if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
             error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
             ReThrowError(error);
-        if (count == 1)
+        if (count == 1) {
+            findings.some_refused = true;
+            snprintf(findings.refused_error, sizeof(findings.refused_error),
+                     "job " INT64_FORMAT ": %s", job_ids[0], error->message);
             ereport(WARNING, errcode(error->sqlerrcode),
                     errmsg("could not expire the lease of job " INT64_FORMAT ": %s", job_ids[0],
                            error->message));
+        }
         FreeErrorData(error);
     }
     PG_END_TRY();
     MemoryContextSwitchTo(caller_memory);
     CurrentResourceOwner = caller_owner;
     return done;
+}
+
+void note_running(TupleTableSlot *row) {
+    if (live_state(row) == core::JobState::running)
+        findings.next_end = Min(findings.next_end, read_int64(row, live_column::lease_expires_at));
 }
 
 // Running rows with an expired lease that the current user may expire.
@@ -119,12 +131,19 @@ int collect_expired(int64 *job_ids, int jobs_max) {
     TupleTableSlot *slot = table_slot_create(table, nullptr);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     int count = 0;
+    findings = {};
+    findings.next_end = no_time;
+    TimestampTz started = waiting_clock();
     while (count < jobs_max && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
         CHECK_FOR_INTERRUPTS();
-        if (lease_expired(slot, now) &&
-            has_access(queue_of_job(read_int32(slot, live_column::queue_id)), AccessLevel::operate))
+        if (!lease_expired(slot, now))
+            note_running(slot);
+        else if (has_access(queue_of_job(read_int32(slot, live_column::queue_id)),
+                            AccessLevel::operate))
             job_ids[count++] = read_int64(slot, live_column::job_id);
     }
+    findings.complete = count < jobs_max;
+    findings.look_microseconds = waiting_clock() - started;
     table_endscan(scan);
     ExecDropSingleTupleTableSlot(slot);
     table_close(table, NoLock);
@@ -133,6 +152,8 @@ int collect_expired(int64 *job_ids, int jobs_max) {
 }
 
 } // namespace
+
+const ExpiryFindings &last_expiry_findings() { return findings; }
 
 ExpiredJobs expire_jobs(const int64 *job_ids, int count) {
     ExpiredJobs expired = {};
@@ -153,7 +174,10 @@ ExpiredJobs expire_some(FunctionCallInfo fcinfo) {
     int jobs_max = bounded_int32(fcinfo, 0, "max_jobs", core::maintenance_jobs_default, 1,
                                  core::maintenance_jobs_max);
     auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
-    return expire_jobs(job_ids, collect_expired(job_ids, jobs_max));
+    int count = collect_expired(job_ids, jobs_max);
+    ExpiredJobs expired = expire_jobs(job_ids, count);
+    findings.some_held = expired.succeeded + expired.settled < count && !findings.some_refused;
+    return expired;
 }
 
 } // namespace

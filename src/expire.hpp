@@ -13,4 +13,15 @@ struct ExpiredJobs {
 // holds is left alone, and a row that raises stops none of the others.
 ExpiredJobs expire_jobs(const int64 *job_ids, int count);
 
+// What the last look for expired leases of this process found besides.
+struct ExpiryFindings {
+    TimestampTz next_end;    // the earliest end of a lease that had not ended yet; or no_time
+    int64 look_microseconds; // what finding them took
+    bool complete;           // not cut off by the bound of rows
+    bool some_held;          // jobs that another transaction held, or ended meanwhile
+    bool some_refused;       // jobs whose row raised an error
+    char refused_error[256]; // of the last of them
+};
+const ExpiryFindings &last_expiry_findings();
+
 } // namespace faultline

@@ -36,6 +36,7 @@ core::Verdict extend_job(LiveJobs &live, int64 job_id, int64 lease_token,
                                            .expires_at = add_microseconds(extension.now, length),
                                            .max_runtime = policy.max_runtime_microseconds});
     set_lease_end(live.table, row, *expires_at, extension.progress);
+    remember_lease_end(*expires_at);
     debug_point(DebugPoint::extend_after_update);
     return core::Verdict::extended;
 }

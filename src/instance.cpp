@@ -39,11 +39,15 @@ bool look_up_adopted() {
 
 } // namespace
 
-void require_adopted() {
+bool is_adopted() {
     AcceptInvalidationMessages();
     if (!adopted)
         adopted = look_up_adopted();
-    if (!adopted)
+    return adopted;
+}
+
+void require_adopted() {
+    if (!is_adopted())
         ereport(ERROR, errcode_jq(core::sqlstate_not_adopted),
                 errmsg("the jobs of this database come from another instance"),
                 errdetail("The database was restored from a dump, copied, or upgraded with "

@@ -6,6 +6,7 @@
 #include "settings.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "worker_state.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -18,4 +19,11 @@ extern "C" void _PG_init(void) {
     faultline::register_policy_callbacks();
     faultline::register_instance_callbacks();
     faultline::register_transaction_callbacks();
+    // pg_upgrade wants a server that changes nothing by itself.
+    if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade) {
+        faultline::request_worker_state();
+        BackgroundWorker launcher;
+        faultline::describe_launcher(&launcher, InvalidOid);
+        RegisterBackgroundWorker(&launcher);
+    }
 }

@@ -1,6 +1,7 @@
 // Owns the extension's configuration parameters.
 #include "settings.hpp"
 
+#include "../core/duties.hpp"
 #include "debug_point.hpp"
 
 namespace faultline::settings {
@@ -12,11 +13,18 @@ bool trace_events = false;
 bool lab = false;
 int lock_timeout_milliseconds = 100;
 int audit_interval_milliseconds = 10'000;
+bool background_worker = true;
+int naptime_milliseconds = 1000;
+int workers_max = 3;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
 constexpr int lock_timeout_milliseconds_max = 600'000;
 constexpr int audit_interval_milliseconds_max = 86'400'000;
+constexpr int naptime_milliseconds_min = 100;
+constexpr int naptime_milliseconds_max = 3'600'000;
+constexpr int workers_max_min = 1;
+constexpr int workers_max_max = 64;
 
 // The parsed plan is what counts; see debug_point.cpp.
 char *debug_points_text = nullptr;
@@ -33,7 +41,93 @@ void define_debug_settings() {
         "A list of point=action, separated by commas. Needs faultline.lab.", &debug_points_text, "",
         PGC_SUSET, 0, check_debug_points, assign_debug_points, nullptr);
 }
+
+char *databases = nullptr; // names, separated by commas
+DutyLimits duty_limits[core::duty_bounds_count];
+
+bool check_databases(char **value, void **, GucSource) {
+    List *names;
+    // Splitting writes into the text.
+    char *copy = pstrdup(*value);
+    bool valid = SplitIdentifierString(copy, ',', &names);
+    if (!valid)
+        GUC_check_errdetail("It is a list of names of databases, separated by commas.");
+    else
+        list_free(names);
+    pfree(copy);
+    return valid;
+}
+
+// "faultline.DUTY_ENDING"; the server keeps the pointer.
+const char *duty_setting(const char *duty, const char *ending) {
+    return MemoryContextStrdup(TopMemoryContext, psprintf("faultline.%s_%s", duty, ending));
+}
+
+void define_duty_limits() {
+    for (int i = 0; i < core::duty_bounds_count; i++) {
+        const core::DutyBounds &bounds = core::duty_bounds[i];
+        duty_limits[i] = {.rows = bounds.rows, .milliseconds = bounds.milliseconds};
+        if (bounds.rows > 0)
+            DefineCustomIntVariable(
+                duty_setting(bounds.name, "rows"),
+                "Rows that this duty of maintenance handles in one transaction.",
+                "While there are more the next transaction follows at once.", &duty_limits[i].rows,
+                bounds.rows, core::duty_rows_min, core::duty_rows_max, PGC_SIGHUP, 0, nullptr,
+                nullptr, nullptr);
+        DefineCustomIntVariable(
+            duty_setting(bounds.name, "timeout"),
+            "Longest time of one transaction of this duty of the background worker.",
+            "One that takes longer is cancelled and counts as a failure.",
+            &duty_limits[i].milliseconds, bounds.milliseconds, core::duty_milliseconds_min,
+            core::duty_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    }
+}
+
+void define_background_worker() {
+    DefineCustomBoolVariable("faultline.background_worker",
+                             "Lets the background worker do the maintenance.",
+                             "It needs the library in shared_preload_libraries, or start_worker(). "
+                             "When off, call maintain().",
+                             &background_worker, true, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.naptime", "Longest time between two looks of the background worker.",
+        "It wakes earlier when a lease ends.", &naptime_milliseconds, naptime_milliseconds,
+        naptime_milliseconds_min, naptime_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+        nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.max_workers", "How many databases the background worker works on at once.",
+        "Each takes one of max_worker_processes; others wait for their turn.", &workers_max,
+        workers_max, workers_max_min, workers_max_max, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "faultline.databases", "Names of the databases that the background worker serves.",
+        "Separated by commas; when empty, every database that has the "
+        "extension.",
+        &databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr, nullptr);
+}
 } // namespace
+
+DutyLimits limits_of_duty(const char *duty) {
+    for (int i = 0; i < core::duty_bounds_count; i++)
+        if (strcmp(core::duty_bounds[i].name, duty) == 0)
+            return duty_limits[i];
+    return duty_limits[0];
+}
+
+bool database_is_named(const char *database) {
+    if (databases == nullptr || databases[0] == '\0')
+        return true;
+    List *names;
+    char *copy = pstrdup(databases);
+    bool named = false;
+    if (SplitIdentifierString(copy, ',', &names)) {
+        ListCell *cell;
+        foreach (cell, names)
+            named = named || strcmp(static_cast<char *>(lfirst(cell)), database) == 0;
+        list_free(names);
+    }
+    pfree(copy);
+    return named;
+}
 
 void define() {
     // Only the configuration file may switch it on.  A parameter fixed at server start can be
@@ -72,6 +166,8 @@ void define() {
         &audit_interval_milliseconds, audit_interval_milliseconds, 0,
         audit_interval_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     define_debug_settings();
+    define_background_worker();
+    define_duty_limits();
     MarkGUCPrefixReserved("faultline");
 }
 

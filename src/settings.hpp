@@ -12,6 +12,18 @@ extern bool trace_events;
 extern bool lab;
 extern int lock_timeout_milliseconds;
 extern int audit_interval_milliseconds;
+extern bool background_worker;
+extern int naptime_milliseconds;
+extern int workers_max;
+
+struct DutyLimits {
+    int rows;
+    int milliseconds;
+};
+DutyLimits limits_of_duty(const char *duty);
+
+// Whether faultline.databases names it; all databases while that is empty.
+bool database_is_named(const char *database);
 
 // Defines the parameters; called once per process, from _PG_init.
 void define();

@@ -4,6 +4,7 @@
 
 #include "debug_point.hpp"
 #include "hash.hpp"
+#include "worker_state.hpp"
 
 namespace faultline {
 
@@ -12,11 +13,13 @@ namespace {
 HTAB *claimed_tokens = nullptr; // lives in TopTransactionContext
 bool prepare_forbidden = false;
 bool verb_called = false;
+TimestampTz earliest_lease_end = no_time;
 
 void forget_transaction() {
     claimed_tokens = nullptr;
     prepare_forbidden = false;
     verb_called = false;
+    earliest_lease_end = no_time;
 }
 
 void on_transaction_event(XactEvent event, void *) {
@@ -35,6 +38,8 @@ void on_transaction_event(XactEvent event, void *) {
     case XACT_EVENT_COMMIT:
         if (verb_called)
             debug_point(DebugPoint::transaction_committed);
+        if (earliest_lease_end != no_time)
+            publish_lease_end(earliest_lease_end);
         forget_transaction();
         break;
     case XACT_EVENT_ABORT:
@@ -68,6 +73,10 @@ void remember_claim(int64 lease_token) {
 bool claimed_in_this_transaction(int64 lease_token) {
     return claimed_tokens != nullptr &&
            hash_search(claimed_tokens, &lease_token, HASH_FIND, nullptr) != nullptr;
+}
+
+void remember_lease_end(TimestampTz lease_end) {
+    earliest_lease_end = Min(earliest_lease_end, lease_end);
 }
 
 void forbid_prepare() { prepare_forbidden = true; }

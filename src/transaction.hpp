@@ -16,6 +16,9 @@ void end_verb();
 void remember_claim(int64 lease_token);
 bool claimed_in_this_transaction(int64 lease_token);
 
+// A lease that ends at this time: told to the background worker with the commit.
+void remember_lease_end(TimestampTz lease_end);
+
 // A lease that is taken or extended must not sit in a prepared transaction, whose row locks
 // outlive every session; PREPARE TRANSACTION then fails.
 void forbid_prepare();

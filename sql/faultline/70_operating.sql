@@ -69,21 +69,23 @@ CREATE FUNCTION faultline.reach_debug_point(name text) RETURNS void
 COMMENT ON FUNCTION faultline.reach_debug_point(text) IS
   'Internal: does what faultline.debug_points says for this point, for tests only; nothing else.';
 
-CREATE FUNCTION faultline.run_duty(duty text) RETURNS bigint
+CREATE FUNCTION faultline.run_duty(duty text, max_rows integer = NULL) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  max_rows := coalesce(max_rows, current_setting('faultline.' || duty || '_rows', true)::integer);
   PERFORM faultline.reach_debug_point('duty_' || duty);
   RETURN CASE duty
-    WHEN 'expire_leases' THEN faultline.expire_leases()
-    WHEN 'reconcile' THEN faultline.reconcile_round(10000)
-    WHEN 'expire_keys' THEN faultline.expire_keys()
+    WHEN 'expire_leases' THEN faultline.expire_leases(max_rows)
+    WHEN 'reconcile' THEN faultline.reconcile_round(max_rows)
+    WHEN 'expire_keys' THEN faultline.expire_keys(max_rows)
     WHEN 'create_partitions' THEN faultline.create_partitions()
     WHEN 'drop_partitions' THEN faultline.drop_old_partitions()
-    WHEN 'delete_finished' THEN faultline.delete_old_finished(10000)
+    WHEN 'delete_finished' THEN faultline.delete_old_finished(max_rows)
     WHEN 'audit' THEN faultline.audit_round()
   END;
 END $$;
-COMMENT ON FUNCTION faultline.run_duty(text) IS 'Internal: runs one bounded round of one maintenance duty and returns how much it did.';
+COMMENT ON FUNCTION faultline.run_duty(text, integer) IS
+  'Internal: runs one round of one maintenance duty, bounded by max_rows (null: by its setting), and returns how much it did.';
 
 CREATE FUNCTION faultline.maintain() RETURNS TABLE (duty text, done bigint, error text)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
@@ -93,12 +95,11 @@ CREATE FUNCTION faultline.maintain_as_owner() RETURNS TABLE (duty text, done big
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   lock_timeout_before text := current_setting('lock_timeout');
+  started_at timestamptz;
 BEGIN
   PERFORM set_config('lock_timeout', current_setting('faultline.lock_timeout'), true);
-  -- Last what takes locks that others wait for, as they last until the end of the transaction.
-  FOREACH duty IN ARRAY ARRAY['expire_leases', 'reconcile', 'expire_keys', 'delete_finished',
-                              'audit', 'create_partitions', 'drop_partitions']
-  LOOP
+  FOR duty IN SELECT d.duty FROM faultline.duties() d LOOP
+    started_at := faultline.clock_now();
     -- One duty's failure never stops another.
     BEGIN
       error := NULL;
@@ -108,6 +109,14 @@ BEGIN
       error := SQLERRM;
     END;
     RETURN NEXT;
+    -- Nor does a record of it that somebody else is writing.
+    BEGIN
+      PERFORM faultline.record_duty(duty, started_at,
+                CASE WHEN error IS NULL THEN faultline.clock_now() END, 1, done,
+                CASE WHEN error IS NULL THEN 0 ELSE 1 END, NULL, error, NULL);
+    EXCEPTION WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
+      NULL;
+    END;
   END LOOP;
   PERFORM set_config('lock_timeout', lock_timeout_before, true);
 END $$;
@@ -148,15 +157,17 @@ BEGIN
   RETURN NEXT;
 
   item := 'preload';
-  IF 'faultline' = ANY (string_to_array(replace(replace(preload, '"', ''), ' ', ''), ',')) THEN
+  IF faultline.library_is_preloaded() THEN
     state := 'ok'; detail := 'the library is preloaded'; hint := NULL;
   ELSE
     state := 'info';
-    detail := 'the library is loaded by each session on its first call; everything works, call maintain() yourself';
+    detail := 'the library is loaded by each session on its first call; everything works but the background worker';
     hint := format('ALTER SYSTEM SET shared_preload_libraries = %s; -- then restart the server',
                    CASE WHEN preload = '' THEN 'faultline' ELSE preload || ', faultline' END);
   END IF;
   RETURN NEXT;
+
+  RETURN QUERY SELECT * FROM faultline.worker_status();
 
   item := 'instance';
   IF EXISTS (SELECT FROM faultline.instance i, pg_control_system() c, pg_database d
@@ -221,3 +232,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION faultline.status() IS
   'How the system is, item by item: state is ok, info or warning; detail says what is, hint gives the exact command where there is something to do.';
+
+CREATE FUNCTION faultline.health() RETURNS TABLE (item text, state text, detail text, hint text)
+  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.item, s.state, s.detail, s.hint FROM faultline.status() s WHERE s.state = 'warning'
+$$;
+COMMENT ON FUNCTION faultline.health() IS
+  'What is wrong: the rows of status() whose state is warning. No row: all is well.';

@@ -49,9 +49,16 @@ SELECT results_eq($$
   SELECT name, short_desc <> '' AND short_desc LIKE '%.' FROM pg_settings
    WHERE name LIKE 'faultline.%' ORDER BY name$$,
   $$VALUES ('faultline.allow_same_transaction', true), ('faultline.allow_virtual_clock', true),
-           ('faultline.audit_interval', true),
-           ('faultline.debug_points', true), ('faultline.lab', true),
-           ('faultline.lock_timeout', true), ('faultline.strict_lease', true),
+           ('faultline.audit_interval', true), ('faultline.audit_timeout', true),
+           ('faultline.background_worker', true), ('faultline.create_partitions_timeout', true),
+           ('faultline.databases', true), ('faultline.debug_points', true),
+           ('faultline.delete_finished_rows', true), ('faultline.delete_finished_timeout', true),
+           ('faultline.drop_partitions_timeout', true), ('faultline.expire_keys_rows', true),
+           ('faultline.expire_keys_timeout', true), ('faultline.expire_leases_rows', true),
+           ('faultline.expire_leases_timeout', true), ('faultline.lab', true),
+           ('faultline.lock_timeout', true), ('faultline.max_workers', true),
+           ('faultline.naptime', true), ('faultline.reconcile_rows', true),
+           ('faultline.reconcile_timeout', true), ('faultline.strict_lease', true),
            ('faultline.trace_events', true)$$,
   'every setting has a description, and there are no others');
 

@@ -67,6 +67,8 @@ INSERT INTO contract VALUES
   ('resolve_finding', 'finding_id bigint, resolution text', 'void'),
   ('status', '', 'TABLE(item text, state text, detail text, hint text)'),
   ('check_invariants', 'grace interval DEFAULT ''01:00:00''::interval', 'TABLE(invariant text, subject text, detail text)'),
+  ('health', '', 'TABLE(item text, state text, detail text, hint text)'),
+  ('start_worker', '', 'text'),
   ('clock_now', '', 'timestamp with time zone'),
   ('set_clock', 'now_at timestamp with time zone', 'timestamp with time zone'),
   ('advance_clock', 'step interval', 'timestamp with time zone'),

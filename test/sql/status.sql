@@ -7,7 +7,7 @@ SET intervalstyle = 'postgres';
 SELECT faultline.set_clock('2026-01-01 00:00Z') \gset
 ALTER SEQUENCE faultline.job_id_seq RESTART 15001;
 CREATE TEMP VIEW status AS
-  SELECT item, state, detail, hint FROM faultline.status() WHERE item NOT IN ('version', 'preload');
+  SELECT item, state, detail, hint FROM faultline.status() WHERE item NOT IN ('version', 'preload', 'worker', 'duties');
 
 -- The version is named and agrees with the files; the library is not preloaded here, and all works.
 SELECT item, state, detail = format('extension %1$s, files %1$s', extversion) AS detail, hint

@@ -1,0 +1,44 @@
+// The duties of maintenance, and how much each may do at once unless the configuration says
+// otherwise.  Which there are, in which order and how often, faultline.duties() says.
+#pragma once
+
+#include <string_view>
+
+namespace faultline::core {
+
+struct DutyBounds {
+    const char *name;
+    int rows;         // in one transaction; 0: the duty does not go by rows
+    int milliseconds; // of one transaction
+};
+
+// A duty without an entry, of a later version of the SQL, gets the bounds of the first one.
+inline constexpr DutyBounds duty_bounds[] = {
+    {"expire_leases", 1000, 10'000},
+    {"reconcile", 10'000, 30'000},
+    {"expire_keys", 10'000, 30'000},
+    {"delete_finished", 10'000, 60'000},
+    {"audit", 0, 60'000},
+    {"create_partitions", 0, 30'000},
+    {"drop_partitions", 0, 30'000},
+};
+inline constexpr int duty_bounds_count = sizeof(duty_bounds) / sizeof(duty_bounds[0]);
+
+inline constexpr int duty_rows_min = 1;
+inline constexpr int duty_rows_max = 100'000;
+inline constexpr int duty_milliseconds_min = 100;
+inline constexpr int duty_milliseconds_max = 3'600'000;
+
+// After the n-th failure in a row: 1, 2, 4 ... seconds, at most a minute.
+constexpr int duty_back_off_milliseconds(int failures_in_row) {
+    constexpr int first = 1000;
+    constexpr int longest = 60'000;
+    int delay = first;
+    for (int i = 1; i < failures_in_row && delay < longest; i++)
+        delay *= 2;
+    return delay < longest ? delay : longest;
+}
+static_assert(duty_back_off_milliseconds(1) == 1000 && duty_back_off_milliseconds(2) == 2000);
+static_assert(duty_back_off_milliseconds(1'000'000) == 60'000);
+
+} // namespace faultline::core
