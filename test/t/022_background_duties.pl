@@ -106,7 +106,7 @@ $holder->quit;
 # Dropping the database does not wait for a duty that hangs.
 $node->safe_psql('postgres', 'CREATE DATABASE hanging');
 create_extension($node, 'hanging');
-$node->safe_psql('hanging', q{CREATE OR REPLACE FUNCTION faultline.expire_keys(max_keys integer)
+$node->safe_psql('hanging', q{CREATE OR REPLACE FUNCTION faultline.expire_keys(max_keys integer = 1)
     RETURNS bigint LANGUAGE plpgsql AS 'BEGIN LOOP END LOOP; END'});
 set_config($node, 'faultline.expire_keys_timeout', '10 min');
 make_busy($node, 'hanging');
