@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model docs FORCE
+        format bench drain model soak worker-figures docs FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -132,6 +132,12 @@ drain: setup ## a million jobs, eight workers, five of them killed
 
 model: setup ## check the protocol with Spin, and what each protection is there for
 	@lab/model/run
+
+soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 1"
+	@lab/drills/soak $(ARGS)
+
+worker-figures: setup ## how soon a dead client's job runs again, and what an idle server costs
+	@lab/drills/worker-figures $(ARGS)
 
 docs: setup ## write docs/reference.md from the catalogs; check the links between the pages
 	@scripts/generate-reference
