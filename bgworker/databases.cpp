@@ -36,6 +36,8 @@ Database *add_database(Launcher &launcher, Oid oid) {
     write_time(&slot.lease_end, no_time);
     write_time(&slot.next_look, 0);
     pg_atomic_write_u64(&slot.latch, reinterpret_cast<uint64>(MyLatch));
+    write_time(&slot.full_look_at, 0);
+    write_time(&slot.full_look_microseconds, 0);
     pg_atomic_write_u32(&slot.database_id, oid);
     return database;
 }

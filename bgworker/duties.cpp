@@ -44,6 +44,10 @@ void read_duty(Duties &duties, HeapTuple row, TupleDesc columns) {
     duty.every_microseconds = DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null));
     duty.failures_in_row = DatumGetInt32(SPI_getbinval(row, columns, 3, &is_null));
     duty.expires_leases = strcmp(duty.name, "expire_leases") == 0;
+    int64 age = DatumGetInt64(SPI_getbinval(row, columns, 4, &is_null));
+    // What a worker before us did needs not be done again at once; whose leases end we cannot know.
+    if (!is_null && age >= 0 && !duty.expires_leases)
+        duty.next_at = waiting_clock() + duty.every_microseconds - age;
 }
 
 // A worker that comes back does not hurry what has failed.  Expiry may have failed for a single
@@ -99,6 +103,8 @@ void plan_expiry(Duties &duties, Duty &duty, TimestampTz now) {
     } else {
         note_success(duties, duty);
     }
+    if (found.full_look_wanted_at != 0)
+        next = Min(next, found.full_look_wanted_at);
     if (found.some_held)
         next = Min(next, now + naptime_microseconds());
     if (!found.complete)
@@ -212,7 +218,9 @@ bool load_duties(Duties &duties) {
                        .error = ""};
     return run_attempt(attempt, [&] {
         run_statement("SELECT d.duty, (extract(epoch FROM d.every) * 1000000)::bigint, "
-                      "coalesce(s.failures_in_row, 0) FROM faultline.duties() WITH ORDINALITY "
+                      "coalesce(s.failures_in_row, 0), "
+                      "(extract(epoch FROM faultline.clock_now() - s.last_succeeded_at) "
+                      "* 1000000)::bigint FROM faultline.duties() WITH ORDINALITY "
                       "AS d (duty, every, position) LEFT JOIN faultline.duty_statistics s "
                       "USING (duty) ORDER BY d.position",
                       0, nullptr, nullptr, nullptr);

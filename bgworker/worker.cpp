@@ -4,6 +4,7 @@
 
 #include "clock.hpp"
 #include "duties.hpp"
+#include "expire.hpp"
 #include "instance.hpp"
 #include "settings.hpp"
 
@@ -86,7 +87,19 @@ bool jobs_are_adopted(bool *adopted) {
     return run_attempt(attempt, [&] { *adopted = is_adopted(); });
 }
 
+void take_over_memory(DatabaseSlot *slot) {
+    remember_expiry({.full_look_at = read_time(&slot->full_look_at),
+                     .full_look_microseconds = read_time(&slot->full_look_microseconds)});
+}
+
+void hand_on_memory(DatabaseSlot *slot) {
+    ExpiryMemory memory = expiry_memory();
+    write_time(&slot->full_look_at, memory.full_look_at);
+    write_time(&slot->full_look_microseconds, memory.full_look_microseconds);
+}
+
 [[noreturn]] void leave(Worker &worker, PassEnd end, TimestampTz next_look) {
+    hand_on_memory(worker.slot);
     write_time(&worker.slot->next_look, next_look);
     pg_atomic_write_u32(&worker.slot->pass_end, static_cast<uint32>(end));
     proc_exit(0);
@@ -203,6 +216,7 @@ extern "C" void faultline_worker_main(Datum) {
     if (!claim_presence(Presence::worker, MyDatabaseId))
         leave(worker, PassEnd::occupied, no_time);
     pg_atomic_write_u64(&worker.slot->latch, reinterpret_cast<uint64>(MyLatch));
+    take_over_memory(worker.slot);
     PassEnd end = look_at_database();
     bool adopted = false;
     if (end == PassEnd::none && jobs_are_adopted(&adopted) && !adopted)

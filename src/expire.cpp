@@ -6,6 +6,7 @@
 #include "arguments.hpp"
 #include "clock.hpp"
 #include "debug_point.hpp"
+#include "expiry_look.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "settle.hpp"
@@ -24,11 +25,6 @@ namespace {
 constexpr int rows_per_subtransaction = 50;
 
 ExpiryFindings findings;
-
-bool lease_expired(TupleTableSlot *row, TimestampTz now) {
-    return live_state(row) == core::JobState::running &&
-           core::lease_has_ended(read_int64(row, live_column::lease_expires_at), now);
-}
 
 const text *error_of_end(TupleTableSlot *row, TimestampTz now) {
     QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
@@ -118,42 +114,50 @@ bool expire_in_subtransaction(const int64 *job_ids, int count, ExpiredJobs *expi
     return done;
 }
 
-void note_running(TupleTableSlot *row) {
-    if (live_state(row) == core::JobState::running)
-        findings.next_end = Min(findings.next_end, read_int64(row, live_column::lease_expires_at));
+// What a full look costs decides how often it is taken.
+ExpiryMemory memory;
+
+constexpr int64 cheap_look_microseconds = 5'000;
+constexpr int64 full_look_rest_factor = 50;
+
+TimestampTz full_look_wanted_at() {
+    if (memory.full_look_microseconds <= cheap_look_microseconds)
+        return 0;
+    return memory.full_look_at + memory.full_look_microseconds * full_look_rest_factor;
 }
 
 // Running rows with an expired lease that the current user may expire.
-int collect_expired(int64 *job_ids, int jobs_max) {
+int collect_expired(int64 *job_ids, int jobs_max, bool everywhere) {
     begin_verb("faultline.expire_leases()");
-    TimestampTz now = clock_now();
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
-    TupleTableSlot *slot = table_slot_create(table, nullptr);
-    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
-    int count = 0;
-    findings = {};
-    findings.next_end = no_time;
+    EndedLeases leases = {.now = clock_now(),
+                          .job_ids = job_ids,
+                          .jobs_max = jobs_max,
+                          .count = 0,
+                          .next_end = no_time};
     TimestampTz started = waiting_clock();
-    while (count < jobs_max && table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-        CHECK_FOR_INTERRUPTS();
-        if (!lease_expired(slot, now))
-            note_running(slot);
-        else if (has_access(queue_of_job(read_int32(slot, live_column::queue_id)),
-                            AccessLevel::operate))
-            job_ids[count++] = read_int64(slot, live_column::job_id);
-    }
-    findings.complete = count < jobs_max;
-    findings.look_microseconds = waiting_clock() - started;
-    table_endscan(scan);
-    ExecDropSingleTupleTableSlot(slot);
-    table_close(table, NoLock);
+    if (everywhere)
+        look_everywhere(leases);
+    else
+        look_where_claims_begin(leases);
+    TimestampTz ended = waiting_clock();
+    findings = {};
+    findings.next_end = leases.next_end;
+    findings.look_microseconds = ended - started;
+    findings.complete = leases.count < jobs_max;
+    if (everywhere && findings.complete)
+        memory = {.full_look_at = ended, .full_look_microseconds = ended - started};
+    findings.full_look_wanted_at = everywhere ? 0 : full_look_wanted_at();
     end_verb();
-    return count;
+    return leases.count;
 }
 
 } // namespace
 
 const ExpiryFindings &last_expiry_findings() { return findings; }
+
+ExpiryMemory expiry_memory() { return memory; }
+
+void remember_expiry(const ExpiryMemory &of_before) { memory = of_before; }
 
 ExpiredJobs expire_jobs(const int64 *job_ids, int count) {
     ExpiredJobs expired = {};
@@ -170,11 +174,11 @@ ExpiredJobs expire_jobs(const int64 *job_ids, int count) {
 
 namespace {
 
-ExpiredJobs expire_some(FunctionCallInfo fcinfo) {
+ExpiredJobs expire_some(FunctionCallInfo fcinfo, bool everywhere) {
     int jobs_max = bounded_int32(fcinfo, 0, "max_jobs", core::maintenance_jobs_default, 1,
                                  core::maintenance_jobs_max);
     auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
-    int count = collect_expired(job_ids, jobs_max);
+    int count = collect_expired(job_ids, jobs_max, everywhere);
     ExpiredJobs expired = expire_jobs(job_ids, count);
     findings.some_held = expired.succeeded + expired.settled < count && !findings.some_refused;
     return expired;
@@ -185,13 +189,22 @@ ExpiredJobs expire_some(FunctionCallInfo fcinfo) {
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_expire_leases) {
-    faultline::ExpiredJobs expired = faultline::expire_some(fcinfo);
+    faultline::ExpiredJobs expired = faultline::expire_some(fcinfo, true);
+    PG_RETURN_INT64(expired.succeeded + expired.settled);
+}
+
+// The duty: a full look, or where it is too dear to be taken each time one where claims begin.
+FAULTLINE_FUNCTION(faultline_expire_round) {
+    using namespace faultline;
+    bool everywhere =
+        PG_ARGISNULL(1) ? waiting_clock() >= full_look_wanted_at() : PG_GETARG_BOOL(1);
+    ExpiredJobs expired = expire_some(fcinfo, everywhere);
     PG_RETURN_INT64(expired.succeeded + expired.settled);
 }
 
 FAULTLINE_FUNCTION(faultline_settle_expired) {
     using namespace faultline;
-    ExpiredJobs expired = expire_some(fcinfo);
+    ExpiredJobs expired = expire_some(fcinfo, true);
     ReturnSetInfo *result = start_result(fcinfo);
     bool nulls[] = {false, false};
     Datum succeeded[] = {name_datum(core::reconcile_rule_name(core::ReconcileRule::r1_succeeded)),

@@ -17,11 +17,21 @@ ExpiredJobs expire_jobs(const int64 *job_ids, int count);
 struct ExpiryFindings {
     TimestampTz next_end;    // the earliest end of a lease that had not ended yet; or no_time
     int64 look_microseconds; // what finding them took
+    // After a look that was not a full one: when to take a full one.
+    TimestampTz full_look_wanted_at;
     bool complete;           // not cut off by the bound of rows
     bool some_held;          // jobs that another transaction held, or ended meanwhile
     bool some_refused;       // jobs whose row raised an error
     char refused_error[256]; // of the last of them
 };
 const ExpiryFindings &last_expiry_findings();
+
+// On the waiting clock; all zero: never.  A worker hands it on to the next one of its database.
+struct ExpiryMemory {
+    TimestampTz full_look_at;
+    int64 full_look_microseconds;
+};
+ExpiryMemory expiry_memory();
+void remember_expiry(const ExpiryMemory &of_before);
 
 } // namespace faultline

@@ -66,6 +66,8 @@ void init_worker_state(WorkerState *state, int slot_count, bool told_by_sessions
         pg_atomic_init_u64(&slot.lease_end, static_cast<uint64>(no_time));
         pg_atomic_init_u64(&slot.next_look, static_cast<uint64>(no_time));
         pg_atomic_init_u64(&slot.latch, 0);
+        pg_atomic_init_u64(&slot.full_look_at, 0);
+        pg_atomic_init_u64(&slot.full_look_microseconds, 0);
     }
 }
 

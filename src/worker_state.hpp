@@ -30,6 +30,9 @@ struct DatabaseSlot {
     pg_atomic_uint64 lease_end; // sessions lower it at commit, the worker raises it by looking
     pg_atomic_uint64 next_look; // the worker while there is one, otherwise the launcher
     pg_atomic_uint64 latch;     // address of the latch of the one who looks; the same writers
+    // The last full look for ended leases, and what it took: the worker, for the one after it.
+    pg_atomic_uint64 full_look_at;
+    pg_atomic_uint64 full_look_microseconds;
 };
 
 struct WorkerState {

@@ -46,6 +46,11 @@ CREATE FUNCTION faultline.expire_leases(max_jobs integer = 1000) RETURNS bigint
 COMMENT ON FUNCTION faultline.expire_leases(integer) IS
   'Ends attempts whose lease has run out, or ends later than any lease can because the clock was set back: each counts, is recorded with the reason as its error (lease expired, max_runtime reached, lease ended: the clock was set back), and its job is queued again with back-off, or becomes a dead letter. Returns how many. Rows that another transaction holds are left alone; a row that raises is reported as a warning and stops none of the others. max_jobs: 1 to 100000.';
 
+CREATE FUNCTION faultline.expire_round(max_jobs integer, everywhere boolean = NULL) RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_expire_round';
+COMMENT ON FUNCTION faultline.expire_round(integer, boolean) IS
+  'Internal: the maintenance duty expire_leases. everywhere: looks at all live jobs; false: only where claims have come by; null: everywhere as long as that is cheap or was not done for long.';
+
 CREATE FUNCTION faultline.expire_keys(max_keys integer = 10000) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -75,7 +80,7 @@ BEGIN
   max_rows := coalesce(max_rows, current_setting('faultline.' || duty || '_rows', true)::integer);
   PERFORM faultline.reach_debug_point('duty_' || duty);
   RETURN CASE duty
-    WHEN 'expire_leases' THEN faultline.expire_leases(max_rows)
+    WHEN 'expire_leases' THEN faultline.expire_round(max_rows)
     WHEN 'reconcile' THEN faultline.reconcile_round(max_rows)
     WHEN 'expire_keys' THEN faultline.expire_keys(max_rows)
     WHEN 'create_partitions' THEN faultline.create_partitions()

@@ -71,8 +71,33 @@ SET faultline.naptime = 1;
 SET faultline.expire_leases_rows = 0;
 :sqlstate
 
+-- The look for ended leases where claims begin: all queues and priorities, past what is scheduled.
+SELECT faultline.create_queue('n', lease => '10 s') \gset
+SELECT faultline.drop_queue('m', force => true) \gset
+SELECT count(faultline.enqueue('n', priority => p)) FROM generate_series(-1, 1) p;
+SELECT faultline.create_queue('m', lease => '10 s') \gset
+SELECT count(faultline.enqueue('m', delay => '1 h')) FROM generate_series(1, 300);
+SELECT faultline.enqueue('m', priority => 7) > 0 AS enqueued;
+SELECT count(*) FROM faultline.claim('n', 'w', 3);
+SELECT count(*) FROM faultline.claim('m', 'w', 1);
+SELECT count(faultline.enqueue('n', priority => 0)) FROM generate_series(1, 300);
+SELECT faultline.advance_clock('9 s') \gset
+SELECT faultline.expire_round(1000, everywhere => false);
+SELECT faultline.advance_clock('1 s') \gset
+SELECT faultline.expire_round(3, everywhere => false);
+SELECT faultline.expire_round(1000, everywhere => false);
+SELECT state, count(*) FROM faultline.jobs WHERE queue IN ('m', 'n') GROUP BY state;
+-- It misses what runs behind many jobs that were put in before it since; a full look does not.
+SELECT count(*) FROM faultline.claim('n', 'w', 1);
+SELECT count(faultline.enqueue('n', priority => p, run_at => '2026-01-01 00:00Z'))
+  FROM faultline.jobs, LATERAL (SELECT priority AS p WHERE state = 'running') v, generate_series(1, 300);
+SELECT faultline.advance_clock('10 s') \gset
+SELECT faultline.expire_round(1000, everywhere => false);
+SELECT faultline.expire_round(1000, everywhere => true);
+SELECT faultline.drop_queue('n', force => true) > 0 AS dropped;
+
 -- Clean up.
-SELECT faultline.drop_queue('m', force => true);
+SELECT faultline.drop_queue('m', force => true) > 0 AS dropped;
 DELETE FROM faultline.duty_statistics;
 SELECT faultline.set_clock(NULL) \gset
 SELECT * FROM faultline.check_invariants();

@@ -1,0 +1,101 @@
+// Owns the two ways to find leases that have ended.  There is no index on leases: it would make
+// every claim write to it.
+#include "expiry_look.hpp"
+
+#include "access.hpp"
+#include "storage/columns.hpp"
+#include "storage/live_jobs.hpp"
+#include "storage/relations.hpp"
+
+#include "../core/lease.hpp"
+#include "../core/limits.hpp"
+
+namespace faultline {
+
+namespace {
+
+// So many waiting jobs in a row, and no running one will follow in this priority.
+constexpr int waiting_jobs_passed_max = 200;
+
+bool may_settle(TupleTableSlot *row) {
+    return has_access(queue_of_job(read_int32(row, live_column::queue_id)), AccessLevel::operate);
+}
+
+void note_row(EndedLeases &leases, TupleTableSlot *row) {
+    if (live_state(row) != core::JobState::running)
+        return;
+    if (!lease_expired(row, leases.now))
+        leases.next_end = Min(leases.next_end, read_int64(row, live_column::lease_expires_at));
+    else if (leases.count < leases.jobs_max && may_settle(row))
+        leases.job_ids[leases.count++] = read_int64(row, live_column::job_id);
+}
+
+void seek_priority(Finder &order, int32 queue_id, StrategyNumber strategy, int16 priority) {
+    ScanKeyData keys[2];
+    int32_key(&keys[0], 1, queue_id);
+    ScanKeyInit(&keys[1], 2, strategy, strategy == BTGreaterStrategyNumber ? F_INT2GT : F_INT2GE,
+                Int16GetDatum(priority));
+    start_search(order, keys);
+}
+
+void walk_queue(EndedLeases &leases, Finder &order, int32 queue_id) {
+    int passed = 0;
+    seek_priority(order, queue_id, BTGreaterEqualStrategyNumber, core::priority_min);
+    while (leases.count < leases.jobs_max && next_row(order)) {
+        CHECK_FOR_INTERRUPTS();
+        note_row(leases, order.slot);
+        passed = live_state(order.slot) == core::JobState::running ? 0 : passed + 1;
+        if (passed <= waiting_jobs_passed_max &&
+            read_int64(order.slot, live_column::next_run_at) <= leases.now)
+            continue;
+        passed = 0;
+        seek_priority(order, queue_id, BTGreaterStrategyNumber,
+                      DatumGetInt16(read_column(order.slot, live_column::priority).value));
+    }
+}
+
+bool find_next_queue(Finder &queues, int32 *queue_id) {
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(*queue_id));
+    start_search(queues, &key);
+    if (!next_row(queues))
+        return false;
+    *queue_id = read_int32(queues.slot, live_column::queue_id);
+    return true;
+}
+
+} // namespace
+
+bool lease_expired(TupleTableSlot *row, TimestampTz now) {
+    return live_state(row) == core::JobState::running &&
+           core::lease_has_ended(read_int64(row, live_column::lease_expires_at), now);
+}
+
+void look_everywhere(EndedLeases &leases) {
+    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    TupleTableSlot *slot = table_slot_create(table, nullptr);
+    TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
+    while (leases.count < leases.jobs_max &&
+           table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        note_row(leases, slot);
+    }
+    table_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(table, NoLock);
+}
+
+void look_where_claims_begin(EndedLeases &leases) {
+    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Oid index = relation_ids().live_jobs_order;
+    Finder queues = open_finder(table, index, GetActiveSnapshot(), 1);
+    Finder order = open_finder(table, index, GetActiveSnapshot(), 2);
+    int32 queue_id = PG_INT32_MIN;
+    while (leases.count < leases.jobs_max && find_next_queue(queues, &queue_id))
+        walk_queue(leases, order, queue_id);
+    close_finder(order);
+    close_finder(queues);
+    table_close(table, NoLock);
+}
+
+} // namespace faultline
