@@ -20,6 +20,8 @@ constexpr int64 rest_factor = 20;
 constexpr int64 quiet_write_microseconds = 30 * core::microseconds_per_second;
 // After it could not be written down, for instance because the disk is full.
 constexpr int64 write_retry_microseconds = 10 * core::microseconds_per_second;
+// No duty is so urgent; expiry has the sessions' hints.
+constexpr int64 every_microseconds_min = 100 * microseconds_per_millisecond;
 constexpr int book_keeping_milliseconds_max = 10'000;
 
 int64 naptime_microseconds() {
@@ -41,7 +43,8 @@ void read_duty(Duties &duties, HeapTuple row, TupleDesc columns) {
     bool is_null;
     char *name = TextDatumGetCString(SPI_getbinval(row, columns, 1, &is_null));
     strlcpy(duty.name, name, sizeof(duty.name));
-    duty.every_microseconds = DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null));
+    duty.every_microseconds =
+        Max(DatumGetInt64(SPI_getbinval(row, columns, 2, &is_null)), every_microseconds_min);
     duty.failures_in_row = DatumGetInt32(SPI_getbinval(row, columns, 3, &is_null));
     duty.expires_leases = strcmp(duty.name, "expire_leases") == 0;
     int64 age = DatumGetInt64(SPI_getbinval(row, columns, 4, &is_null));

@@ -40,6 +40,7 @@ SELECT replace(replace(call, '$job', :'job_id'), '$token', :'lease_token') FROM 
   ($$faultline.purge_dead_letters('ro', '0')$$),
   ($$faultline.expire_leases()$$),
   ($$faultline.maintain()$$),
+  ($$faultline.start_worker()$$),
   ($$faultline.adopt()$$),
   ($$faultline.set_clock('2030-01-01 00:00Z')$$),
   ($$faultline.advance_clock('1 h')$$),

@@ -41,7 +41,8 @@ my @calls = (
     q{faultline.fail_many('{1}', '{1}', '{x}')}, q{faultline.extend_many('{1}', '{1}')},
     "faultline.cancel('{$job_id}')", q{faultline.redrive(queue => 'q')},
     q{faultline.purge_dead_letters('q', '0')}, q{faultline.expire_leases()},
-    q{faultline.maintain()}, q{faultline.adopt()}, q{faultline.set_clock('2040-01-01')},
+    q{faultline.maintain()}, q{faultline.start_worker()},
+    q{faultline.adopt()}, q{faultline.set_clock('2040-01-01')},
     q{faultline.advance_clock('1 s')}, q{faultline.grant_access('somebody', 'worker')},
     q{faultline.revoke_access('somebody', 'worker')},
 );
