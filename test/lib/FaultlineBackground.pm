@@ -82,7 +82,7 @@ sub await_health {
     my ($node, $database, $pattern, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $found = "SELECT coalesce(string_agg(item || ': ' || detail, ';'), 'well') ~ '$pattern'
-        FROM faultline.health() WHERE item <> 'partitions'";
+        FROM faultline.health() WHERE item NOT IN ('partitions', 'findings')";
     return ok($node->poll_query_until($database, $found), $name)
       || diag($node->safe_psql($database, 'SELECT * FROM faultline.health()'));
 }

@@ -8,7 +8,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = preloaded_node('duties',
-    conf => "faultline.lab = on\nfaultline.naptime = '100 ms'\nfaultline.lock_timeout = '50 ms'\n");
+    conf => "faultline.lab = on\nfaultline.naptime = '100 ms'\nfaultline.lock_timeout = '50 ms'
+faultline.audit_interval = '1 s'\n");
 my @duties = split /\n/, $node->safe_psql('postgres', 'SELECT duty FROM faultline.duties()');
 # The worker stays for the whole test, and does every duty whenever it wakes.
 $node->safe_psql('postgres', <<'SQL');
@@ -93,7 +94,7 @@ within($node, 'postgres', q{SET lock_timeout = '1900 ms'; SELECT faultline.enque
 $holder->query_safe('ROLLBACK');
 
 # A duty that takes too long is cancelled.
-set_config($node, 'faultline.expire_keys_timeout', '200 ms');
+set_config($node, "faultline.${_}_timeout", '200 ms') for 'expire_keys', 'audit';
 set_config($node, 'faultline.lock_timeout', '10 min');
 $holder->query_safe('BEGIN; LOCK TABLE faultline.idempotency_keys IN ACCESS EXCLUSIVE MODE');
 await_health($node, 'postgres', 'duty expire_keys: .*statement timeout', 'too long: health()');
