@@ -89,8 +89,10 @@ for my $mode ('smart', 'fast', 'immediate') {
 }
 
 invariants_hold($node, 'postgres');
-like(slurp_file($node->logfile), qr/faultline worker" \(PID \d+\) was terminated by signal 9/,
-    'the log tells of the worker that was killed');
+my $log = slurp_file($node->logfile);
+is(() = $log =~ /background worker "faultline \w+" \(PID \d+\) was terminated by signal 9/g, 2,
+    'the log tells of the two processes that were killed');
+is(() = $log =~ /terminated by signal|PANIC:|TRAP:/g, 2, 'and of no other crash');
 $node->stop;
 done_testing();
 
