@@ -8,6 +8,7 @@ use Test::More;
 
 my $node = new_node('layers', extension => 0, conf => <<'END');
 shared_preload_libraries = faultline
+faultline.background_worker = off
 faultline.lab = on
 faultline.allow_virtual_clock = on
 END

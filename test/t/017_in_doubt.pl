@@ -133,6 +133,7 @@ my @cases = (
 
 my $node = new_node('in_doubt', conf => <<'END');
 shared_preload_libraries = faultline
+faultline.background_worker = off
 faultline.lab = on
 faultline.allow_virtual_clock = on
 END

@@ -180,6 +180,7 @@ restart_after_crash = on
 faultline.lab = on
 faultline.allow_virtual_clock = on
 shared_preload_libraries = faultline
+faultline.background_worker = off
 END
 my $killed = 0;
 my %charges;    # what the receiver outside did, by the key it was given
@@ -440,7 +441,7 @@ for my $victim (qw(backend postmaster)) {
     answers_are("$victim: the client asks again late", 'late', @later);
     drain($victim, @cases);
     invariants_hold($node, 'postgres', "$victim: no invariant is violated in the end");
-    is(sql('SELECT count(*) FROM faultline.ledger_findings'), '0', "$victim: no findings");
+    is(sql('SELECT code, subject, evidence FROM faultline.ledger_findings LIMIT 5'), '', "$victim: no findings");
 }
 
 log_is_clean($node, killed => $killed);
