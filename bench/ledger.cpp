@@ -88,12 +88,11 @@ std::string result_line(const Setting &setting, std::size_t number) {
     const auto figure = [&](double LedgerMeasurement::*member) {
         return median_of(setting.rounds[number], member);
     };
-    return fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7.0f} {:>6.2f} {:>9.1f}\n",
+    return fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7.0f} {:>9.1f}\n",
                        setting.batch, setting.clients, side_name(way.side), way.accounts.name,
                        grouped(figure(&LedgerMeasurement::jobs_per_second)),
                        compared(setting, number, alone), compared(setting, number, by_hand),
                        figure(&LedgerMeasurement::wal_bytes_per_job),
-                       figure(&LedgerMeasurement::dead_rows_per_job),
                        figure(&LedgerMeasurement::deadlocks_per_1000_calls));
 }
 
@@ -106,11 +105,11 @@ std::string measure_all(Connection &admin, const Options &options) {
         "Ledger: the call that ends a claimed job, one transaction; {} rounds of {:g} s, medians\n"
         "ratios inside a round, median (low..high); a_and_c_many = apply_and_complete_many\n\n",
         options.rounds, options.run_seconds);
-    text += fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7} {:>6} {:>9}\n", "", "",
-                        "", "", "", "ratio to", "ratio to", "WAL", "dead", "deadlocks");
-    text += fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7} {:>6} {:>9}\n",
-                        "batch", "clients", "", "accounts", "jobs/s", "complete alone", "by hand",
-                        "B/job", "/job", "/1k calls");
+    text += fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7} {:>9}\n", "", "", "",
+                        "", "", "ratio to", "ratio to", "WAL", "deadlocks");
+    text += fmt::format("{:>5} {:>7}  {:<18} {:<9} {:>8} {:>18} {:>18} {:>7} {:>9}\n", "batch",
+                        "clients", "", "accounts", "jobs/s", "complete alone", "by hand", "B/job",
+                        "/1k calls");
     for (const Setting &setting : settings)
         for (std::size_t number = 0; number < setting.rounds.size(); ++number)
             if (!setting.rounds[number].empty())

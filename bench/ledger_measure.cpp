@@ -257,11 +257,9 @@ LedgerMeasurement measure_ledger(Connection &admin, const std::string &conninfo,
     }
     wait_for_backends_to_end(admin);
     check_nothing_lost(database, way, all, ended_before);
-    Connection connection(database);
     const auto jobs = static_cast<double>(all.ended_jobs - warm.ended_jobs);
     return {.jobs_per_second = jobs / measured.seconds,
             .wal_bytes_per_job = measured.wal_bytes / jobs,
-            .dead_rows_per_job = dead_row_count(connection) / static_cast<double>(all.ended_jobs),
             .deadlocks_per_1000_calls =
                 1000 * static_cast<double>(all.deadlocks) / static_cast<double>(all.calls)};
 }

@@ -12,7 +12,6 @@ namespace faultline::bench {
 struct LedgerMeasurement {
     double jobs_per_second;
     double wal_bytes_per_job;
-    double dead_rows_per_job; // of the whole life: enqueue and claim included
     double deadlocks_per_1000_calls;
 };
 
