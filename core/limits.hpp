@@ -25,6 +25,8 @@ inline constexpr int asset_bytes_max = 64;
 // Amounts are whole numbers of the asset's smallest unit; two of them cannot overflow a bigint.
 inline constexpr std::int64_t amount_min = 1;
 inline constexpr std::int64_t amount_max = std::int64_t{1} << 62;
+// Metadata of a transaction, as stored in memory.
+inline constexpr int metadata_bytes_max = 64 * 1024;
 // A redrive appends ~ and the generation to what the producer declared, so callers may have to
 // pass, and rows hold, more than a producer may declare.
 inline constexpr int transaction_id_bytes_max = 255;

@@ -60,8 +60,10 @@ Application read_application(FunctionCallInfo fcinfo) {
         asked.effect.amount = PG_GETARG_INT64(amount_argument);
         check_amount(asked.effect.amount);
     }
-    if (!PG_ARGISNULL(metadata_argument))
+    if (!PG_ARGISNULL(metadata_argument)) {
+        check_metadata_size(toast_raw_datum_size(PG_GETARG_DATUM(metadata_argument)));
         asked.metadata = PG_GETARG_JSONB_P(metadata_argument);
+    }
     return application;
 }
 

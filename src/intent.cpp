@@ -76,6 +76,8 @@ void set_field(Intent &intent, Field field, const JsonbValue &value, int positio
     case metadata:
         intent.metadata =
             value.type == jbvNull ? nullptr : JsonbValueToJsonb(const_cast<JsonbValue *>(&value));
+        if (intent.metadata != nullptr)
+            check_metadata_size(VARSIZE(intent.metadata));
         break;
     }
 }
@@ -86,6 +88,15 @@ void append_text(StringInfo buffer, const char *name, const text *value) {
 }
 
 } // namespace
+
+void check_metadata_size(Size bytes) {
+    if (bytes <= static_cast<Size>(core::metadata_bytes_max))
+        return;
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("metadata is too large"),
+            errdetail("It has %zu bytes.", bytes),
+            errhint("Keep at most %d bytes; the payload of the job can be larger.",
+                    core::metadata_bytes_max));
+}
 
 void check_amount(int64 amount) {
     if (amount >= core::amount_min && amount <= core::amount_max)

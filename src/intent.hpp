@@ -7,6 +7,7 @@
 namespace faultline {
 
 // Raise 22023 with the bound that is broken.
+void check_metadata_size(Size bytes);
 void check_amount(int64 amount);
 void check_effect(const Effect &effect);
 

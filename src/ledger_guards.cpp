@@ -15,7 +15,18 @@ TriggerData *require_trigger(FunctionCallInfo fcinfo, const char *name) {
     if (!CALLED_AS_TRIGGER(fcinfo))
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                 errmsg("faultline.%s() can only be called as a trigger", name));
-    return reinterpret_cast<TriggerData *>(fcinfo->context);
+    auto *trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
+    // They read columns by number.
+    Oid table = RelationGetRelid(trigger->tg_relation);
+    const RelationIds &ids = relation_ids();
+    if (table != ids.ledger_entries && table != ids.ledger_transactions &&
+        table != ids.ledger_accounts)
+        ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                errmsg("faultline.%s() is for the tables of the ledger", name),
+                errdetail("It was called for table \"%s\".",
+                          RelationGetRelationName(trigger->tg_relation)),
+                errhint("Drop the trigger."));
+    return trigger;
 }
 
 [[noreturn]] void raise_append_only(const char *what) {

@@ -65,6 +65,9 @@ bool renew_intent(Redrive &redrive, TupleTableSlot *failed) {
     if (!find_transaction_of_job(redrive.ledger, job_id, first_generation))
         raise_corrupt_row(job_id, "It declares an effect, but has no ledger transaction.");
     Intent next = copy_found_intent(redrive.ledger);
+    Column metadata = read_column(redrive.ledger.found, transaction_column::metadata);
+    if (!metadata.is_null)
+        next.metadata = DatumGetJsonbPCopy(metadata.value);
     next.generation = read_int32(failed, failed_column::generation) + 1;
     next.transaction_id =
         cstring_to_text(psprintf("%s~%d", text_to_cstring(next.transaction_id), next.generation));

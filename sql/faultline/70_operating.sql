@@ -4,14 +4,14 @@ CREATE FUNCTION faultline.cancel(job_ids bigint[], reason text = NULL)
   RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_cancel';
 COMMENT ON FUNCTION faultline.cancel(bigint[], text) IS
-  'Cancels jobs: queued ones end at once (cancelled), running ones are asked to stop (cancel_requested; the worker hears it at its next extend, and the job never runs again). Other verdicts: already_finished, unknown_job. reason: up to 1024 bytes, shown as last_error. One row per different id, in ascending order.';
+  'Cancels jobs: queued ones end at once (cancelled), running ones are asked to stop (cancel_requested; the worker hears it at its next extend, and the job never runs again). Other verdicts: already_finished, unknown_job, effect_applied (it is queued, but has its ledger entry; its next attempt ends it as succeeded). reason: up to 1024 bytes, shown as last_error. One row per different id, in ascending order.';
 
 CREATE FUNCTION faultline.redrive(
   job_ids bigint[] = NULL, queue text = NULL, max_jobs integer = 1000, delay interval = NULL
 ) RETURNS TABLE (job_id bigint, verdict text)
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_redrive';
 COMMENT ON FUNCTION faultline.redrive(bigint[], text, integer, interval) IS
-  'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job. max_jobs: how many of a queue at most, 1 to 100000.';
+  'Moves dead letters back to their queue, by id or the oldest of a queue, with a full budget of attempts and their history kept. Verdicts: queued; or the row stays and the verdict says why: not_failed (it is no dead letter), locked (another transaction holds it), unknown_job, effect_applied (it has its ledger entry), ledger_conflict (the transaction_id that it would get, with ~ and the generation behind it, is taken). max_jobs: how many of a queue at most, 1 to 100000.';
 
 CREATE FUNCTION faultline.purge_dead_letters(queue text, older_than interval) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';

@@ -4,6 +4,7 @@
 // transaction's row, in the byte order of account and asset.
 #include "accounts.hpp"
 
+#include "../access.hpp"
 #include "../arguments.hpp"
 #include "../errors.hpp"
 #include "../transaction.hpp"
@@ -85,6 +86,10 @@ bool open_on_first_use(const HeldAccount &account, TimestampTz now) {
     return true;
 }
 
+// A transaction holds no more object locks than this, however many accounts it names: they come out
+// of the lock table that all sessions of the server share.
+constexpr uint32 account_locks_max = 1024;
+
 // The object lock of an account.  Names that share a number wait for each other's closing only.
 void lock_account_name(const text *account, const text *asset, LOCKMODE mode) {
     uint32 number =
@@ -92,7 +97,7 @@ void lock_account_name(const text *account, const text *asset, LOCKMODE mode) {
                                 static_cast<int>(VARSIZE_ANY_EXHDR(account))),
                      hash_bytes(reinterpret_cast<const unsigned char *>(VARDATA_ANY(asset)),
                                 static_cast<int>(VARSIZE_ANY_EXHDR(asset))));
-    LockDatabaseObject(relation_ids().ledger_accounts, number, 0, mode);
+    LockDatabaseObject(relation_ids().ledger_accounts, number % account_locks_max, 0, mode);
 }
 
 int64 read_bound(TupleTableSlot *row, AttrNumber column, bool *has_bound) {
@@ -230,22 +235,29 @@ void raise_refusal(const Movement &movement) {
                 errdetail("It was closed for asset \"%s\".", asset),
                 errhint("Use another account; a closed one stays closed."));
     case Refusal::out_of_range:
-        ereport(ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                errmsg("balance of account \"%s\" is out of range", name),
-                errdetail("It is " INT64_FORMAT " and would change by " INT64_FORMAT ".",
-                          account.balance, movement.change),
-                errhint("Nothing was written. Balances are 64-bit; use a larger unit."));
+        ereport(
+            ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+            errmsg("balance of account \"%s\" is out of range", name),
+            errdetail("It would change by " INT64_FORMAT " and not fit any more.", movement.change),
+            errhint("Nothing was written. Balances are 64-bit; use a larger unit."));
     case Refusal::insufficient_funds:
     case Refusal::none:
         break;
     }
     bool is_minimum = movement.change < 0;
+    const char *bound = is_minimum ? "min_balance" : "max_balance";
+    // Balances are for operators.
+    if (!has_access({}, AccessLevel::operate))
+        ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
+                errmsg("account \"%s\" cannot take this entry", name),
+                errdetail("Its %s would break.", bound),
+                errhint("Nothing was written. End the job with fail(discard => true), or try again "
+                        "when the balance allows it."));
     ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
             errmsg("account \"%s\" cannot take this entry", name),
             errdetail("Its balance of " INT64_FORMAT " %s would change by " INT64_FORMAT
                       ", but %s is " INT64_FORMAT ".",
-                      account.balance, asset, movement.change,
-                      is_minimum ? "min_balance" : "max_balance",
+                      account.balance, asset, movement.change, bound,
                       is_minimum ? account.minimum : account.maximum),
             errhint("Nothing was written. End the job with fail(discard => true), or try again "
                     "when the balance allows it."));
@@ -265,6 +277,7 @@ FAULTLINE_FUNCTION(faultline_require_asset) {
 // the account, and keeps new ones out until it ends.
 FAULTLINE_FUNCTION(faultline_lock_account) {
     using namespace faultline;
-    lock_account_name(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), AccessExclusiveLock);
+    lock_account_name(required_text(fcinfo, 0, "account"), required_text(fcinfo, 1, "asset"),
+                      AccessExclusiveLock);
     PG_RETURN_VOID();
 }

@@ -151,14 +151,13 @@ core::TransactionState found_state(const Ledger &ledger) {
 
 Intent found_intent(const Ledger &ledger) {
     TupleTableSlot *row = ledger.found;
-    Column metadata = read_column(row, transaction_column::metadata);
     Column reverses = read_column(row, transaction_column::reverses);
     return {.transaction_id = read_text(row, transaction_column::transaction_id),
             .effect = {.debit = read_text(row, transaction_column::debit),
                        .credit = read_text(row, transaction_column::credit),
                        .asset = read_text(row, transaction_column::asset),
                        .amount = read_int64(row, transaction_column::amount)},
-            .metadata = metadata.is_null ? nullptr : DatumGetJsonbP(metadata.value),
+            .metadata = nullptr,
             .reverses = reverses.is_null ? nullptr : DatumGetTextPP(reverses.value),
             .job_id = read_int64(row, transaction_column::job_id),
             .generation = read_int32(row, transaction_column::generation),
@@ -175,8 +174,6 @@ Intent copy_found_intent(const Ledger &ledger) {
     intent.effect.credit = copy(intent.effect.credit);
     intent.effect.asset = copy(intent.effect.asset);
     intent.reverses = copy(intent.reverses);
-    if (intent.metadata != nullptr)
-        intent.metadata = DatumGetJsonbPCopy(JsonbPGetDatum(intent.metadata));
     return intent;
 }
 

@@ -53,7 +53,7 @@ bool await_transaction(Ledger &ledger, const text *transaction_id);
 void lock_transaction(Ledger &ledger);
 
 core::TransactionState found_state(const Ledger &ledger);
-// Points into ledger.found.
+// Points into ledger.found; without its metadata, which few need.
 Intent found_intent(const Ledger &ledger);
 // Stays valid when ledger.found is loaded anew, as by insert_intent().
 Intent copy_found_intent(const Ledger &ledger);

@@ -126,5 +126,31 @@ SELECT asset, sum(balance) FROM faultline.accounts GROUP BY asset HAVING sum(bal
 
 SELECT faultline.drop_queue('bank', force => true);
 SELECT faultline.set_clock(NULL) \gset
+-- However many accounts one transaction names, it takes a bounded part of the lock table.
+BEGIN;
+SET LOCAL faultline.allow_same_transaction = on;
+SELECT faultline.create_queue('many') \gset
+SELECT count(*) FROM faultline.enqueue_many('many', array_fill('{}'::jsonb, ARRAY[1500]), ledger => ARRAY(
+  SELECT jsonb_build_object('transaction_id', 'many ' || i, 'debit', 'one of many ' || i, 'credit', 'all of them',
+                            'amount', 1, 'asset', 'NOK') FROM generate_series(1, 1500) AS i));
+SELECT verdict, count(*) FROM (SELECT array_agg(job_id) AS ids, array_agg(lease_token) AS tokens
+  FROM faultline.claim('many', 'w', 1500)) c, faultline.apply_and_complete_many(ids, tokens) GROUP BY verdict;
+SELECT count(*) BETWEEN 500 AND 1024 AS bounded FROM pg_locks
+ WHERE pid = pg_backend_pid() AND classid = 'faultline.ledger_accounts'::regclass;
+SAVEPOINT large;
+SELECT faultline.enqueue('many', ledger => jsonb_build_object('transaction_id', 'large', 'debit', 'a', 'credit', 'b',
+  'amount', 1, 'asset', 'NOK', 'metadata', jsonb_build_object('m', repeat('x', 70000))));
+ROLLBACK TO large;
+-- A worker does not learn balances.
+SELECT faultline.open_account('poor', 'NOK', min_balance => 0) \gset
+SELECT faultline.enqueue('many', '{}') \gset
+CREATE ROLE regress_faultline_teller;
+SELECT faultline.grant_access('regress_faultline_teller', 'worker', '{many}') \gset
+SELECT job_id, lease_token FROM faultline.claim('many', 'w') \gset
+SET LOCAL ROLE regress_faultline_teller;
+SELECT faultline.apply_ledger(:job_id, :lease_token, 'probe', 'poor', 'teller', 5, 'NOK');
+ROLLBACK;
+SELECT faultline.lock_account(NULL, 'NOK');
+:sqlstate
 SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();
