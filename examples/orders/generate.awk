@@ -92,7 +92,7 @@ BEGIN {
         if (number % 200 == 50) total_error_cents = 100   # the total is not that of its items
         if (number % 500 == 333) currency = "XTS"         # reserved for tests, never accepted
         if (number == 700 || number == 1100) gateway_timeouts = 99
-        if (number == 240 || number == 1040) currency = "XXX"   # no currency: no such books
+        if (number == 240 || number == 1040) currency = "XXX"   # ISO 4217: no currency; so no books
         limited = 0
         quantity_factor = 1
         hundreds = number % 400

@@ -23,6 +23,7 @@ EXCEPTION WHEN OTHERS THEN
                         '(Points: enqueue_after_insert), [a-z_, ]+', '\1, ..');
 END $$;
 SELECT pg_temp.refusal($$SET faultline.debug_points = 'complete_after=error'$$);
+-- There is no such action on purpose: tests wait for a state.
 SET faultline.debug_points = 'complete_after_delete=sleep';
 SET faultline.debug_points = 'complete_after_delete';
 SET faultline.debug_points = 'complete_after_delete=error,';
