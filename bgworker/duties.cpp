@@ -13,7 +13,6 @@ namespace faultline {
 
 namespace {
 
-constexpr int64 microseconds_per_millisecond = 1000;
 // Looking, when there is nothing to do, takes at most this share of the time.
 constexpr int64 rest_factor = 20;
 // How often it is written down that all is well and nothing was done.
@@ -21,12 +20,8 @@ constexpr int64 quiet_write_microseconds = 30 * core::microseconds_per_second;
 // After it could not be written down, for instance because the disk is full.
 constexpr int64 write_retry_microseconds = 10 * core::microseconds_per_second;
 // No duty is so urgent; expiry has the sessions' hints.
-constexpr int64 every_microseconds_min = 100 * microseconds_per_millisecond;
+constexpr int64 every_microseconds_min = 100 * core::microseconds_per_millisecond;
 constexpr int book_keeping_milliseconds_max = 10'000;
-
-int64 naptime_microseconds() {
-    return settings::naptime_milliseconds * microseconds_per_millisecond;
-}
 
 TimestampTz due_at(const Duties &duties, const Duty &duty) {
     TimestampTz due = duty.next_at;
@@ -58,7 +53,7 @@ void read_duty(Duties &duties, HeapTuple row, TupleDesc columns) {
 void continue_back_off(Duty &duty, TimestampTz now) {
     if (duty.failures_in_row > 0 && !duty.expires_leases)
         duty.retry_at = now + core::duty_back_off_milliseconds(duty.failures_in_row) / 2 *
-                                  microseconds_per_millisecond;
+                                  core::microseconds_per_millisecond;
 }
 
 void judge_ledger_at_once() {
@@ -98,8 +93,8 @@ void note_success(Duties &duties, Duty &duty) {
 }
 
 TimestampTz back_off_end(const Duty &duty, TimestampTz now) {
-    return now +
-           core::duty_back_off_milliseconds(duty.failures_in_row) * microseconds_per_millisecond;
+    return now + core::duty_back_off_milliseconds(duty.failures_in_row) *
+                     core::microseconds_per_millisecond;
 }
 
 // When to look for expired leases again, after a look that the sessions' hints of the time before
@@ -108,7 +103,7 @@ void plan_expiry(Duties &duties, Duty &duty, TimestampTz now) {
     const ExpiryFindings &found = last_expiry_findings();
     TimestampTz next = now + duty.every_microseconds;
     if (!duties.told_by_sessions)
-        next = Min(next, now + naptime_microseconds());
+        next = Min(next, now + settings::naptime_microseconds());
     if (found.some_refused) {
         // The others' leases go on; these rows are tried again with the back-off of a failure.
         note_failure(duties, duty, found.refused_error);
@@ -119,7 +114,7 @@ void plan_expiry(Duties &duties, Duty &duty, TimestampTz now) {
     if (found.full_look_wanted_at != 0)
         next = Min(next, found.full_look_wanted_at);
     if (found.some_held)
-        next = Min(next, now + naptime_microseconds());
+        next = Min(next, now + settings::naptime_microseconds());
     if (!found.complete)
         next = now;
     duty.next_at = next;
@@ -219,7 +214,7 @@ bool is_time_to_write(const Duties &duties, bool leaving, TimestampTz now) {
     if (leaving || duties.outcome_changed)
         return true;
     return now - duties.written_at >=
-           (any_done ? naptime_microseconds() : quiet_write_microseconds);
+           (any_done ? settings::naptime_microseconds() : quiet_write_microseconds);
 }
 
 } // namespace

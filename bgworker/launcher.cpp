@@ -15,11 +15,10 @@ namespace faultline {
 
 namespace {
 
-constexpr int64 microseconds_per_millisecond = 1000;
 // How often a database without the extension, or with one that no worker can serve, is looked at.
 constexpr int64 probe_microseconds = 60 * core::microseconds_per_second;
 // How soon a worker is asked to leave when somebody wants its database.
-constexpr int64 watch_microseconds = 200 * microseconds_per_millisecond;
+constexpr int64 watch_microseconds = 200 * core::microseconds_per_millisecond;
 
 const char *reason_not_served(PassEnd end) {
     switch (end) {
@@ -48,7 +47,7 @@ TimestampTz next_look_after(PassEnd end, TimestampTz asked_for, TimestampTz now)
     case PassEnd::left:
         return asked_for;
     case PassEnd::occupied: // by a worker of a launcher before us, which is about to leave
-        return now + settings::naptime_milliseconds * microseconds_per_millisecond;
+        return now + settings::naptime_microseconds();
     default:
         return now + probe_microseconds;
     }
@@ -63,7 +62,7 @@ void settle_pass(Launcher &launcher, Database &database, TimestampTz now) {
     if (end == PassEnd::none) {
         database.failures++;
         database.due_at = now + core::duty_back_off_milliseconds(database.failures) *
-                                    microseconds_per_millisecond;
+                                    core::microseconds_per_millisecond;
     } else {
         database.failures = 0;
         database.due_at = next_look_after(end, read_time(&slot.next_look), now);
@@ -169,7 +168,7 @@ TimestampTz start_workers(Launcher &launcher, TimestampTz now) {
         others_wait =
             launcher.running >= settings::workers_max || !start_worker(launcher, *database, now);
         if (others_wait) {
-            due = now + settings::naptime_milliseconds * microseconds_per_millisecond;
+            due = now + settings::naptime_microseconds();
             break;
         }
     }
@@ -179,10 +178,10 @@ TimestampTz start_workers(Launcher &launcher, TimestampTz now) {
 
 void nap(Launcher &launcher, TimestampTz until) {
     TimestampTz now = waiting_clock();
-    until = Min(until, now + settings::naptime_milliseconds * microseconds_per_millisecond);
+    until = Min(until, now + settings::naptime_microseconds());
     if (launcher.running > 0)
         until = Min(until, now + watch_microseconds);
-    long milliseconds = until <= now ? 0 : (until - now + 999) / microseconds_per_millisecond;
+    long milliseconds = until <= now ? 0 : (until - now + 999) / core::microseconds_per_millisecond;
     pgstat_report_activity(STATE_IDLE, nullptr);
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
               wait_event_of("FaultlineLauncher"));

@@ -14,7 +14,6 @@ namespace faultline {
 
 namespace {
 
-constexpr int64 microseconds_per_millisecond = 1000;
 // A worker that has nothing to do for longer leaves; starting one costs some hundredths of a
 // second.
 constexpr int64 linger_microseconds = 5 * core::microseconds_per_second;
@@ -118,15 +117,11 @@ void apply_new_configuration() {
     set_options();
 }
 
-int64 naptime_microseconds() {
-    return settings::naptime_milliseconds * microseconds_per_millisecond;
-}
-
 bool should_leave(const Worker &worker, const Duties &duties, TimestampTz now) {
     if (stop_requested || launcher_has_gone(worker) || !settings::background_worker)
         return true;
     if (pg_atomic_read_u32(&worker.state->others_wait) != 0 &&
-        now - worker.came_at >= naptime_microseconds())
+        now - worker.came_at >= settings::naptime_microseconds())
         return true;
     return worker.told_by_sessions && next_due(duties) > now + linger_microseconds;
 }
@@ -141,11 +136,11 @@ TimestampTz next_visit(const Worker &worker, const Duties &duties, TimestampTz n
 
 void nap(Worker &worker, const Duties &duties) {
     TimestampTz now = waiting_clock();
-    TimestampTz until = Min(next_due(duties), now + naptime_microseconds());
+    TimestampTz until = Min(next_due(duties), now + settings::naptime_microseconds());
     write_time(&worker.slot->next_look, until);
     pg_memory_barrier(); // see publish_lease_end()
     until = Min(until, next_due(duties));
-    long milliseconds = until <= now ? 0 : (until - now + 999) / microseconds_per_millisecond;
+    long milliseconds = until <= now ? 0 : (until - now + 999) / core::microseconds_per_millisecond;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
               wait_event_of("FaultlineWorker"));
     ResetLatch(MyLatch);

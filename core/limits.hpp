@@ -5,6 +5,7 @@
 
 namespace faultline::core {
 
+inline constexpr std::int64_t microseconds_per_millisecond = 1'000;
 inline constexpr std::int64_t microseconds_per_second = 1'000'000;
 inline constexpr std::int64_t microseconds_per_day = 86'400 * microseconds_per_second;
 

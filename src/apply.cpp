@@ -110,8 +110,12 @@ void require_declared_id(Ledger &ledger, const Application &application) {
     raise_other_transaction(application.job_id, has, asked);
 }
 
-// Writes the effect of the INIT transaction in ledger.found, which is locked.
-Applied apply_init(Ledger &ledger, TupleTableSlot *row, const Application &application) {
+// Writes the effect of the transaction in ledger.found, unless it has its entry.
+Applied apply_found(Ledger &ledger, TupleTableSlot *row, const Application &application) {
+    lock_transaction(ledger);
+    Applied applied = {};
+    if (answer_exists(ledger, application, &applied))
+        return applied;
     if (found_state(ledger) == core::TransactionState::failed)
         raise_transaction_failed(ledger);
     // Before the accounts, for which this may have to wait, so that transaction_status() waits,
@@ -125,15 +129,10 @@ Applied apply_init(Ledger &ledger, TupleTableSlot *row, const Application &appli
 }
 
 Applied apply_declared(Ledger &ledger, TupleTableSlot *row, const Application &application) {
-    if (!find_transaction_of_job(ledger, application.job_id,
-                                 read_int32(row, live_column::generation)))
-        raise_corrupt_row(application.job_id,
-                          "It declares an effect, but has no ledger transaction.");
+    require_transaction_of_job(ledger, application.job_id,
+                               read_int32(row, live_column::generation));
     require_declared_id(ledger, application);
-    lock_transaction(ledger);
-    Applied applied = {};
-    return answer_exists(ledger, application, &applied) ? applied
-                                                        : apply_init(ledger, row, application);
+    return apply_found(ledger, row, application);
 }
 
 void require_everything(const Intent &asked) {
@@ -169,10 +168,7 @@ Applied apply_undeclared(Ledger &ledger, TupleTableSlot *row, const Application 
             intent.job_id,
             psprintf("It has \"%s\"", text_to_cstring(found_intent(ledger).transaction_id)),
             intent.transaction_id);
-    lock_transaction(ledger);
-    Applied applied = {};
-    return answer_exists(ledger, application, &applied) ? applied
-                                                        : apply_init(ledger, row, application);
+    return apply_found(ledger, row, application);
 }
 
 // The queue, and the generation, of a job that is not live any more, or never was.

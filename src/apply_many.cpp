@@ -67,9 +67,8 @@ core::Verdict hold_job(Batch &batch, int i) {
     ending.attempt = read_int32(row, live_column::attempt);
     if (!ending.declares)
         return core::Verdict::succeeded;
-    if (!find_transaction_of_job(batch.archive.ledger, item.job_id,
-                                 read_int32(row, live_column::generation)))
-        raise_corrupt_row(item.job_id, "It declares an effect, but has no ledger transaction.");
+    require_transaction_of_job(batch.archive.ledger, item.job_id,
+                               read_int32(row, live_column::generation));
     ending.transaction_position = batch.archive.ledger.found->tts_tid;
     MemoryContext caller = MemoryContextSwitchTo(batch.memory);
     ending.intent = copy_found_intent(batch.archive.ledger);

@@ -62,8 +62,7 @@ void make_live(Redrive &redrive, TupleTableSlot *failed) {
 bool renew_intent(Redrive &redrive, TupleTableSlot *failed) {
     int64 job_id = read_int64(failed, failed_column::job_id);
     constexpr int32 first_generation = 1;
-    if (!find_transaction_of_job(redrive.ledger, job_id, first_generation))
-        raise_corrupt_row(job_id, "It declares an effect, but has no ledger transaction.");
+    require_transaction_of_job(redrive.ledger, job_id, first_generation);
     Intent next = copy_found_intent(redrive.ledger);
     Column metadata = read_column(redrive.ledger.found, transaction_column::metadata);
     if (!metadata.is_null)

@@ -3,6 +3,8 @@
 
 #include "pg.hpp"
 
+#include "../core/limits.hpp"
+
 namespace faultline::settings {
 
 extern bool allow_virtual_clock;
@@ -14,6 +16,9 @@ extern int lock_timeout_milliseconds;
 extern int audit_interval_milliseconds;
 extern bool background_worker;
 extern int naptime_milliseconds;
+inline int64 naptime_microseconds() {
+    return naptime_milliseconds * core::microseconds_per_millisecond;
+}
 extern int workers_max;
 
 struct DutyLimits {

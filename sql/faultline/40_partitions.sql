@@ -170,6 +170,24 @@ END $$;
 COMMENT ON FUNCTION faultline.delete_old_events(integer) IS
   'Internal: deletes the events of a bounded number of jobs that ended before the longest retention; returns of how many.';
 
+-- Looks that are too dear for each round.
+CREATE FUNCTION faultline.look_is_due(look text, every interval, now_at timestamptz) RETURNS boolean
+  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT NOT EXISTS (SELECT FROM faultline.duty_runs r
+                      WHERE r.duty = look_is_due.look
+                        AND r.last_run_at BETWEEN look_is_due.now_at - look_is_due.every AND look_is_due.now_at)
+$$;
+COMMENT ON FUNCTION faultline.look_is_due(text, interval, timestamptz) IS
+  'Internal: whether a look of maintenance that is not done in each round is due again.';
+
+CREATE FUNCTION faultline.record_look(look text, now_at timestamptz) RETURNS void
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO faultline.duty_runs VALUES (record_look.look, record_look.now_at)
+    ON CONFLICT (duty) DO UPDATE SET last_run_at = excluded.last_run_at
+$$;
+COMMENT ON FUNCTION faultline.record_look(text, timestamptz) IS
+  'Internal: notes that such a look found all there was.';
+
 -- What dropping whole days cannot reach: queues that keep less than the longest, and the default
 -- partitions.  Looking for it costs a scan, so it is done every ten minutes, and again in the next
 -- round while there is more.
@@ -184,8 +202,7 @@ DECLARE
   forgotten bigint;
 BEGIN
   IF to_regclass('faultline.finished_jobs_default') IS NULL  -- no queue was ever created
-     OR EXISTS (SELECT FROM faultline.duty_runs r WHERE r.duty = 'delete_finished'
-                   AND r.last_run_at BETWEEN now_at - look_every AND now_at) THEN
+     OR NOT faultline.look_is_due('delete_finished', look_every, now_at) THEN
     RETURN 0;
   END IF;
   WITH old AS (
@@ -208,8 +225,7 @@ BEGIN
   DELETE FROM faultline.queues q WHERE q.dropped_at < now_at - keep_longest - interval '1 day';
   forgotten := faultline.delete_old_events(max_rows);
   IF greatest(deleted, forgotten) < max_rows THEN
-    INSERT INTO faultline.duty_runs VALUES ('delete_finished', now_at)
-      ON CONFLICT (duty) DO UPDATE SET last_run_at = excluded.last_run_at;
+    PERFORM faultline.record_look('delete_finished', now_at);
   END IF;
   RETURN deleted;
 END $$;

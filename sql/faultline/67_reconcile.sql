@@ -170,16 +170,14 @@ DECLARE
   moved bigint;
   declared bigint;
 BEGIN
-  IF NOT EXISTS (SELECT FROM faultline.duty_runs r WHERE r.duty = 'reconcile_declared'
-                    AND r.last_run_at BETWEEN now_at - look_every AND now_at) THEN
+  IF faultline.look_is_due('reconcile_declared', look_every, now_at) THEN
     states := '{i,a}';
   END IF;
   SELECT sum(r.rows) FILTER (WHERE r.rule <> 'R5'), sum(r.rows) FILTER (WHERE r.rule IN ('R0', 'R3'))
     INTO moved, declared
     FROM faultline.reconcile_transactions(max_rows, states) r;
   IF 'i' = ANY (states) AND declared < max_rows THEN
-    INSERT INTO faultline.duty_runs VALUES ('reconcile_declared', now_at)
-      ON CONFLICT (duty) DO UPDATE SET last_run_at = excluded.last_run_at;
+    PERFORM faultline.record_look('reconcile_declared', now_at);
   END IF;
   RETURN moved;
 END $$;

@@ -247,18 +247,15 @@ void raise_refusal(const Movement &movement) {
     bool is_minimum = movement.change < 0;
     const char *bound = is_minimum ? "min_balance" : "max_balance";
     // Balances are for operators.
-    if (!has_access({}, AccessLevel::operate))
-        ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
-                errmsg("account \"%s\" cannot take this entry", name),
-                errdetail("Its %s would break.", bound),
-                errhint("Nothing was written. End the job with fail(discard => true), or try again "
-                        "when the balance allows it."));
+    const char *detail =
+        has_access({}, AccessLevel::operate)
+            ? psprintf("Its balance of " INT64_FORMAT " %s would change by " INT64_FORMAT
+                       ", but %s is " INT64_FORMAT ".",
+                       account.balance, asset, movement.change, bound,
+                       is_minimum ? account.minimum : account.maximum)
+            : psprintf("Its %s would break.", bound);
     ereport(ERROR, errcode_jq(core::sqlstate_insufficient_funds),
-            errmsg("account \"%s\" cannot take this entry", name),
-            errdetail("Its balance of " INT64_FORMAT " %s would change by " INT64_FORMAT
-                      ", but %s is " INT64_FORMAT ".",
-                      account.balance, asset, movement.change, bound,
-                      is_minimum ? account.minimum : account.maximum),
+            errmsg("account \"%s\" cannot take this entry", name), errdetail("%s", detail),
             errhint("Nothing was written. End the job with fail(discard => true), or try again "
                     "when the balance allows it."));
 }

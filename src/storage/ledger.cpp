@@ -117,6 +117,11 @@ bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation) {
     return find_among_transactions(ledger, relation_ids().ledger_transactions_generation, keys, 2);
 }
 
+void require_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation) {
+    if (!find_transaction_of_job(ledger, job_id, generation))
+        raise_corrupt_row(job_id, "It declares an effect, but has no ledger transaction.");
+}
+
 bool await_transaction(Ledger &ledger, const text *transaction_id) {
     Table &transactions = open_transactions(ledger);
     // A row that is never stored: looking for what it would collide with waits for whoever writes

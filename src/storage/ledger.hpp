@@ -47,6 +47,8 @@ bool find_transaction(Ledger &ledger, const text *transaction_id);
 // The version at this position, found earlier under the caller's snapshot.
 void load_transaction(Ledger &ledger, ItemPointer position);
 bool find_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation);
+// The one that a job has declared; raises XX001 when there is none.
+void require_transaction_of_job(Ledger &ledger, int64 job_id, int32 generation);
 // The same, but waits first for a transaction in progress that writes one of this id.
 bool await_transaction(Ledger &ledger, const text *transaction_id);
 // Locks the newest version of the row in ledger.found.
