@@ -4,6 +4,7 @@
 #include "instance.hpp"
 #include "policy.hpp"
 #include "settings.hpp"
+#include "shared_memory.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
 #include "worker_state.hpp"
@@ -21,7 +22,7 @@ extern "C" void _PG_init(void) {
     faultline::register_transaction_callbacks();
     // pg_upgrade wants a server that changes nothing by itself.
     if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade) {
-        faultline::request_worker_state();
+        faultline::request_shared_memory();
         BackgroundWorker launcher;
         faultline::describe_launcher(&launcher, InvalidOid);
         RegisterBackgroundWorker(&launcher);

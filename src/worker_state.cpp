@@ -8,25 +8,12 @@ namespace {
 constexpr int launcher_restart_seconds = 1;
 
 WorkerState *shared_state = nullptr;
-shmem_request_hook_type next_request_hook = nullptr;
-shmem_startup_hook_type next_startup_hook = nullptr;
+Size shared_bytes() { return worker_state_bytes(worker_databases_max); }
 
-void request_memory() {
-    if (next_request_hook != nullptr)
-        next_request_hook();
-    RequestAddinShmemSpace(worker_state_bytes(worker_databases_max));
-}
-
-void attach_memory() {
-    if (next_startup_hook != nullptr)
-        next_startup_hook();
-    bool found;
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    shared_state = static_cast<WorkerState *>(
-        ShmemInitStruct("faultline workers", worker_state_bytes(worker_databases_max), &found));
-    if (!found)
+void attach_memory(void *memory, bool is_new) {
+    shared_state = static_cast<WorkerState *>(memory);
+    if (is_new)
         init_worker_state(shared_state, worker_databases_max, true);
-    LWLockRelease(AddinShmemInitLock);
 }
 
 DatabaseSlot *own_slot_found = nullptr;
@@ -48,6 +35,9 @@ DatabaseSlot *own_slot() {
 }
 
 } // namespace
+
+const SharedSegment worker_state_segment = {
+    .name = "faultline workers", .bytes = shared_bytes, .attach = attach_memory};
 
 Size worker_state_bytes(int slot_count) {
     return add_size(offsetof(WorkerState, slots), mul_size(sizeof(DatabaseSlot), slot_count));
@@ -72,13 +62,6 @@ void init_worker_state(WorkerState *state, int slot_count, bool told_by_sessions
 }
 
 WorkerState *shared_worker_state() { return shared_state; }
-
-void request_worker_state() {
-    next_request_hook = shmem_request_hook;
-    shmem_request_hook = request_memory;
-    next_startup_hook = shmem_startup_hook;
-    shmem_startup_hook = attach_memory;
-}
 
 TimestampTz read_time(pg_atomic_uint64 *word) {
     return static_cast<TimestampTz>(pg_atomic_read_u64(word));

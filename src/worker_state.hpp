@@ -2,7 +2,7 @@
 // decisions.  Losing them all costs a look at the rows.
 #pragma once
 
-#include "pg.hpp"
+#include "shared_memory.hpp"
 
 namespace faultline {
 
@@ -51,8 +51,7 @@ void init_worker_state(WorkerState *state, int slot_count, bool told_by_sessions
 // The memory that all processes share; null when the library is not preloaded.
 WorkerState *shared_worker_state();
 
-// Reserves that memory; called from _PG_init while the library is being preloaded.
-void request_worker_state();
+extern const SharedSegment worker_state_segment;
 
 TimestampTz read_time(pg_atomic_uint64 *word);
 void write_time(pg_atomic_uint64 *word, TimestampTz time);
