@@ -14,6 +14,7 @@ namespace faultline::core {
 // clang-format off
 #define FAULTLINE_DEBUG_POINTS(point)                                                              \
     point(enqueue_after_insert)                                                                    \
+    point(claim_after_taking)                                                                      \
     point(claim_after_update)                                                                      \
     point(complete_after_delete)                                                                   \
     point(complete_after_archive)                                                                  \
@@ -30,6 +31,8 @@ namespace faultline::core {
     point(apply_after_complete)                                                                    \
     point(layer_fence)                                                                             \
     point(layer_state)                                                                             \
+    point(refill_before_snapshot)                                                                  \
+    point(refill_before_merge)                                                                     \
     point(transaction_pre_commit)                                                                  \
     point(transaction_committed)                                                                   \
     point(duty_expire_leases)                                                                      \

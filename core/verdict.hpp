@@ -30,6 +30,7 @@ enum class Verdict {
     unknown_account,
     out_of_range,
     transaction_failed,
+    claimed,
 };
 
 constexpr std::string_view verdict_name(Verdict verdict) {
@@ -82,6 +83,8 @@ constexpr std::string_view verdict_name(Verdict verdict) {
         return "out_of_range";
     case Verdict::transaction_failed:
         return "transaction_failed";
+    case Verdict::claimed:
+        return "claimed";
     }
     return "unknown";
 }

@@ -68,6 +68,15 @@ inline void init_range_table(EState *estate, RangeTblEntry *entry) {
 #endif
 }
 
+// Tells the files of a table apart: another one after VACUUM FULL, CLUSTER or TRUNCATE.
+#if PG_VERSION_NUM >= 160000
+using FileNumber = RelFileNumber;
+inline FileNumber file_number(Relation table) { return table->rd_locator.relNumber; }
+#else
+using FileNumber = Oid;
+inline FileNumber file_number(Relation table) { return table->rd_node.relNode; }
+#endif
+
 // What a process of ours that sleeps shows in pg_stat_activity.wait_event.
 inline uint32 wait_event_of(const char *name) {
 #if PG_VERSION_NUM >= 170000

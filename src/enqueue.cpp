@@ -13,6 +13,7 @@
 #include "storage/live_jobs.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "window/pending.hpp"
 
 namespace faultline {
 
@@ -237,7 +238,12 @@ void declare_intents(const Request &request, const NewJobs &batch) {
 void insert_jobs(const Request &request, const NewJobs &jobs) {
     Table live_jobs = open_table(relation_ids().live_jobs);
     RowBatch batch;
-    start_batch(batch, &live_jobs);
+    start_batch(
+        batch, &live_jobs,
+        [](Table &table, TupleTableSlot *row, const void *shared) {
+            note_waiting_job(table.relation, row, static_cast<const Request *>(shared)->now);
+        },
+        &request);
     for (int i = 0; i < jobs.count; i++) {
         CHECK_FOR_INTERRUPTS();
         if (!is_new(jobs, i))
@@ -313,6 +319,7 @@ FAULTLINE_FUNCTION(faultline_enqueue) {
     }
     Table live_jobs = open_table(relation_ids().live_jobs);
     insert_row(live_jobs, write_job(live_jobs.write_slot, request, job));
+    note_waiting_job(live_jobs.relation, live_jobs.write_slot, request.now);
     debug_point(DebugPoint::enqueue_after_insert);
     close_table(live_jobs);
     end_verb();

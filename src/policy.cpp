@@ -10,6 +10,7 @@
 #include "storage/relations.hpp"
 #include "storage/scan.hpp"
 #include "storage/table.hpp"
+#include "window/pending.hpp"
 
 namespace faultline {
 
@@ -235,6 +236,7 @@ FAULTLINE_FUNCTION(faultline_policy_changed) {
 FAULTLINE_FUNCTION(faultline_lock_queue) {
     using namespace faultline;
     lock_queue(PG_GETARG_INT32(0), AccessExclusiveLock);
+    note_dropped_queue(PG_GETARG_INT32(0));
     // drop_queue() deletes what its snapshot sees; a row it misses would stay behind.
     if (IsolationUsesXactSnapshot()) {
         const RelationIds &ids = relation_ids();

@@ -9,6 +9,7 @@
 #include "storage/events.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "window/pending.hpp"
 
 namespace faultline {
 
@@ -53,6 +54,7 @@ void make_live(Redrive &redrive, TupleTableSlot *failed) {
     TupleTableSlot *row = writer.finish();
     verify_live_row(row);
     insert_row(redrive.live_jobs, row);
+    note_waiting_job(redrive.live_jobs.relation, row, redrive.ledger.now);
     log_step(row, core::JobState::failed, core::JobState::queued);
 }
 

@@ -16,6 +16,9 @@ int audit_interval_milliseconds = 10'000;
 bool background_worker = true;
 int naptime_milliseconds = 1000;
 int workers_max = 3;
+bool fast_path = true;
+int queues_max = 64;
+int ready_window = 4096;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
@@ -25,6 +28,10 @@ constexpr int naptime_milliseconds_min = 100;
 constexpr int naptime_milliseconds_max = 3'600'000;
 constexpr int workers_max_min = 1;
 constexpr int workers_max_max = 64;
+constexpr int queues_max_min = 1;
+constexpr int queues_max_max = 10'000;
+constexpr int ready_window_min = 64;
+constexpr int ready_window_max = 1'048'576;
 
 // The parsed plan is what counts; see debug_point.cpp.
 char *debug_points_text = nullptr;
@@ -104,6 +111,26 @@ void define_background_worker() {
         "extension.",
         &databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr, nullptr);
 }
+
+void define_fast_path() {
+    DefineCustomBoolVariable("faultline.fast_path", "Lets claims use the ready windows.",
+                             "When off, the session's claims search the index of order. Verdicts "
+                             "are the same.",
+                             &fast_path, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    // The size of shared memory is fixed when the server starts.
+    if (!process_shared_preload_libraries_in_progress)
+        return;
+    DefineCustomIntVariable("faultline.max_queues",
+                            "Queues, of all databases, that can have a ready window at a time.",
+                            "Claims from further queues search the index of order.", &queues_max,
+                            queues_max, queues_max_min, queues_max_max, PGC_POSTMASTER, 0, nullptr,
+                            nullptr, nullptr);
+    DefineCustomIntVariable("faultline.ready_window", "Jobs that a ready window holds.",
+                            "Rounded up to a power of two; each takes 30 bytes of shared memory "
+                            "in each of the windows.",
+                            &ready_window, ready_window, ready_window_min, ready_window_max,
+                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+}
 } // namespace
 
 DutyLimits limits_of_duty(const char *duty) {
@@ -167,6 +194,7 @@ void define() {
         audit_interval_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     define_debug_settings();
     define_background_worker();
+    define_fast_path();
     define_duty_limits();
     MarkGUCPrefixReserved("faultline");
 }

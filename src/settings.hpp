@@ -20,6 +20,9 @@ inline int64 naptime_microseconds() {
     return naptime_milliseconds * core::microseconds_per_millisecond;
 }
 extern int workers_max;
+extern bool fast_path;
+extern int queues_max;   // ready windows
+extern int ready_window; // jobs of each
 
 struct DutyLimits {
     int rows;

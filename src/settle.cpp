@@ -6,6 +6,7 @@
 #include "debug_point.hpp"
 #include "storage/columns.hpp"
 #include "storage/keys.hpp"
+#include "window/pending.hpp"
 
 namespace faultline {
 
@@ -80,6 +81,7 @@ core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
                 {.next_run_at = retry_time(policy, end, row, archive.now),
                  .last_error = end.error,
                  .uncounted = released});
+        note_waiting_job(live_jobs.relation, live_jobs.write_slot, archive.now);
         return core::Verdict::retrying;
     case core::NextStep::cancel:
         finish_job(live_jobs, archive, row, cancelled_record(row), false);

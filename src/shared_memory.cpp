@@ -1,13 +1,14 @@
 // Owns the hooks by which PostgreSQL gives the library its shared memory.
 #include "shared_memory.hpp"
 
+#include "window/window.hpp"
 #include "worker_state.hpp"
 
 namespace faultline {
 
 namespace {
 
-const SharedSegment *const segments[] = {&worker_state_segment};
+const SharedSegment *const segments[] = {&worker_state_segment, &window_segment};
 
 shmem_request_hook_type next_request_hook = nullptr;
 shmem_startup_hook_type next_startup_hook = nullptr;

@@ -4,6 +4,7 @@
 
 #include "debug_point.hpp"
 #include "hash.hpp"
+#include "window/pending.hpp"
 #include "worker_state.hpp"
 
 namespace faultline {
@@ -40,15 +41,28 @@ void on_transaction_event(XactEvent event, void *) {
             debug_point(DebugPoint::transaction_committed);
         if (earliest_lease_end != no_time)
             publish_lease_end(earliest_lease_end);
+        pending_hints_on_commit();
         forget_transaction();
         break;
     case XACT_EVENT_ABORT:
+        pending_hints_on_abort();
+        forget_transaction();
+        break;
     case XACT_EVENT_PREPARE:
+        pending_hints_on_prepare();
         forget_transaction();
         break;
     default:
         break;
     }
+}
+
+void on_subtransaction_event(SubXactEvent event, SubTransactionId ended, SubTransactionId parent,
+                             void *) {
+    if (event == SUBXACT_EVENT_COMMIT_SUB)
+        pending_hints_on_subcommit(ended, parent);
+    else if (event == SUBXACT_EVENT_ABORT_SUB)
+        pending_hints_on_subabort(ended);
 }
 
 } // namespace
@@ -86,6 +100,9 @@ Snapshot register_newest_snapshot() {
                                                         : GetLatestSnapshot());
 }
 
-void register_transaction_callbacks() { RegisterXactCallback(on_transaction_event, nullptr); }
+void register_transaction_callbacks() {
+    RegisterXactCallback(on_transaction_event, nullptr);
+    RegisterSubXactCallback(on_subtransaction_event, nullptr);
+}
 
 } // namespace faultline

@@ -40,6 +40,21 @@ bool load_newest(Relation table, Oid index, ScanKey keys, int key_count, TupleTa
     return found;
 }
 
+void row_from_key(ScanKey key, ScanKeyData (&members)[2], AttrNumber index_column, KeyPart first,
+                  KeyPart second) {
+    const KeyPart parts[] = {first, second};
+    for (int i = 0; i < 2; i++)
+        ScanKeyEntryInitialize(&members[i], SK_ROW_MEMBER | (i == 1 ? SK_ROW_END : 0),
+                               static_cast<AttrNumber>(index_column + i),
+                               BTGreaterEqualStrategyNumber, InvalidOid, InvalidOid,
+                               parts[i].compare, parts[i].value);
+    MemSet(key, 0, sizeof(*key));
+    key->sk_flags = SK_ROW_HEADER;
+    key->sk_attno = index_column;
+    key->sk_strategy = BTGreaterEqualStrategyNumber;
+    key->sk_argument = PointerGetDatum(members);
+}
+
 void text_key(ScanKey key, AttrNumber index_column, const text *value) {
     ScanKeyInit(key, index_column, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(value));
     key->sk_collation = C_COLLATION_OID;

@@ -33,6 +33,15 @@ inline void int64_key(ScanKey key, AttrNumber index_column, int64 value) {
 inline void int32_key(ScanKey key, AttrNumber index_column, int32 value) {
     ScanKeyInit(key, index_column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(value));
 }
+// Rows from (first, second) on, in index columns `index_column` and the one after it, compared as
+// one.  `compare` are the comparison functions of their types; `members` must live as long as the
+// search.
+struct KeyPart {
+    Oid compare;
+    Datum value;
+};
+void row_from_key(ScanKey key, ScanKeyData (&members)[2], AttrNumber index_column, KeyPart first,
+                  KeyPart second);
 // For columns declared COLLATE "C".
 void text_key(ScanKey key, AttrNumber index_column, const text *value);
 

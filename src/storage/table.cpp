@@ -234,8 +234,11 @@ TM_Result lock_newest_row(Table &table, ItemPointer tid, TupleTableSlot *slot,
     return outcome;
 }
 
-void start_batch(RowBatch &batch, Table *table) {
+void start_batch(RowBatch &batch, Table *table, decltype(RowBatch::stored) stored,
+                 const void *shared) {
     batch.table = table;
+    batch.stored = stored;
+    batch.shared = shared;
     batch.memory =
         AllocSetContextCreate(CurrentMemoryContext, "faultline row batch", ALLOCSET_DEFAULT_SIZES);
     memset(batch.slots, 0, sizeof(batch.slots));
@@ -274,6 +277,8 @@ void flush_batch(RowBatch &batch) {
     MemoryContextSwitchTo(caller);
     for (int i = 0; i < batch.count; i++) {
         list_free(insert_into_indexes(table, batch.slots[i]));
+        if (batch.stored != nullptr)
+            batch.stored(table, batch.slots[i], batch.shared);
         ExecClearTuple(batch.slots[i]);
     }
     ResetPerTupleExprContext(table.estate);

@@ -138,10 +138,14 @@ struct RowBatch {
     TupleTableSlot *slots[rows_max];
     int count;
     Size bytes;
+    // Called for each row once it is stored and has its position; may be null.
+    void (*stored)(Table &table, TupleTableSlot *row, const void *shared);
+    const void *shared;
 };
 static_assert(std::is_trivially_destructible_v<RowBatch>);
 
-void start_batch(RowBatch &batch, Table *table);
+void start_batch(RowBatch &batch, Table *table, decltype(RowBatch::stored) stored = nullptr,
+                 const void *shared = nullptr);
 TupleTableSlot *batch_slot(RowBatch &batch); // the slot for the next row
 void add_to_batch(RowBatch &batch);          // after RowWriter::finish() on it
 void flush_batch(RowBatch &batch);
