@@ -1,8 +1,9 @@
 // complete() and complete_many(): a job ends as succeeded, if the caller's lease is in force.
+#include "complete.hpp"
+
 #include "clock.hpp"
 #include "debug_point.hpp"
 #include "errors.hpp"
-#include "held_job.hpp"
 #include "result.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
@@ -91,6 +92,28 @@ core::Verdict complete_job(LiveJobs &live, Archive &archive, const Completion &c
 
 } // namespace
 
+void complete_jobs(ManyJobs &jobs, const Elements &results) {
+    begin_verb("faultline.complete_many()");
+    Archive archive = open_archive(clock_now());
+    LiveJobs live = open_live_jobs();
+    act_on_each(
+        jobs,
+        [&](const ManyJobs::Item &item) {
+            bool no_result = results.values == nullptr || results.nulls[item.input_index];
+            return complete_job(live, archive,
+                                {.job_id = item.job_id,
+                                 .lease_token = item.lease_token,
+                                 .result = no_result ? 0 : results.values[item.input_index],
+                                 .result_is_null = no_result});
+        },
+        [](core::Verdict first) {
+            return first == core::Verdict::succeeded ? core::Verdict::already_succeeded : first;
+        });
+    close_live_jobs(live);
+    close_archive(archive);
+    end_verb();
+}
+
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_complete) {
@@ -121,25 +144,7 @@ FAULTLINE_FUNCTION(faultline_complete_many) {
     using namespace faultline;
     ManyJobs jobs = read_many_jobs(fcinfo, 0, 1);
     Elements results = read_results(fcinfo, 2, jobs);
-    begin_verb("faultline.complete_many()");
-    Archive archive = open_archive(clock_now());
-    LiveJobs live = open_live_jobs();
-    act_on_each(
-        jobs,
-        [&](const ManyJobs::Item &item) {
-            bool no_result = results.values == nullptr || results.nulls[item.input_index];
-            return complete_job(live, archive,
-                                {.job_id = item.job_id,
-                                 .lease_token = item.lease_token,
-                                 .result = no_result ? 0 : results.values[item.input_index],
-                                 .result_is_null = no_result});
-        },
-        [](core::Verdict first) {
-            return first == core::Verdict::succeeded ? core::Verdict::already_succeeded : first;
-        });
-    close_live_jobs(live);
-    close_archive(archive);
-    end_verb();
+    complete_jobs(jobs, results);
     return_verdicts(fcinfo, jobs);
     return static_cast<Datum>(0);
 }

@@ -86,13 +86,16 @@ bool repeats_previous(const ManyJobs &jobs, int position) {
            jobs.items[position].lease_token == jobs.items[position - 1].lease_token;
 }
 
-void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs) {
-    ReturnSetInfo *result = start_result(fcinfo);
+void add_verdict_rows(ReturnSetInfo *result, const ManyJobs &jobs) {
     auto *ids_in_order = static_cast<int64 *>(palloc(sizeof(int64) * (jobs.count + 1)));
     for (int i = 0; i < jobs.count; i++)
         ids_in_order[jobs.items[i].input_index] = jobs.items[i].job_id;
     for (int i = 0; i < jobs.count; i++)
         add_verdict_row(result, ids_in_order[i], jobs.verdicts[i]);
+}
+
+void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs) {
+    add_verdict_rows(start_result(fcinfo), jobs);
 }
 
 } // namespace faultline

@@ -56,6 +56,7 @@ template <typename Act, typename Repeat> void act_on_each(ManyJobs &jobs, Act ac
 }
 inline core::Verdict same_verdict(core::Verdict verdict) { return verdict; }
 // Rows (job_id, verdict) in input order.
+void add_verdict_rows(ReturnSetInfo *result, const ManyJobs &jobs);
 void return_verdicts(FunctionCallInfo fcinfo, const ManyJobs &jobs);
 
 } // namespace faultline

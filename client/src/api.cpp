@@ -69,14 +69,18 @@ void add_leases(Call &call, const std::vector<Lease> &leases) {
     call.add("lease_tokens", bigint_array(lease_tokens));
 }
 
-std::vector<VerdictRow> verdict_rows(const Result &result) {
+std::vector<VerdictRow> verdict_rows(const Result &result, int row_count) {
     const int job_id = result.column_index("job_id");
     const int verdict = result.column_index("verdict");
     std::vector<VerdictRow> rows;
-    for (int row = 0; row < result.row_count(); ++row) {
+    for (int row = 0; row < row_count; ++row) {
         rows.push_back({result.bigint(row, job_id), verdict_from(result.text(row, verdict))});
     }
     return rows;
+}
+
+std::vector<VerdictRow> verdict_rows(const Result &result) {
+    return verdict_rows(result, result.row_count());
 }
 
 std::string text_or_empty(const Result &result, int row, const char *column) {
@@ -231,6 +235,30 @@ std::vector<VerdictRow> Api::complete_many(const std::vector<Lease> &leases) {
     return verdict_rows(connection_.execute("SELECT job_id, verdict FROM faultline.complete_many(" +
                                                 call.arguments() + ")",
                                             call.parameters()));
+}
+
+Turn Api::turn(const std::string &queue, const std::string &worker,
+               const std::vector<Lease> &leases, int max_jobs,
+               const std::vector<std::optional<std::string>> &results,
+               std::optional<Milliseconds> lease) {
+    Call call;
+    call.add("queue", queue);
+    call.add("worker", worker);
+    add_leases(call, leases);
+    if (!results.empty()) {
+        call.add("results", text_array(results));
+    }
+    call.add("max_jobs", max_jobs);
+    call.add("lease", lease);
+    const Result result = connection_.execute("SELECT verdict, " + std::string(job_columns) +
+                                                  " FROM faultline.turn(" + call.arguments() + ")",
+                                              call.parameters());
+    const int completed = static_cast<int>(leases.size());
+    if (result.row_count() < completed) {
+        throw protocol_error("turn answered with " + std::to_string(result.row_count()) +
+                             " rows for " + std::to_string(completed) + " completions");
+    }
+    return {verdict_rows(result, completed), jobs_from(result, completed)};
 }
 
 Verdict Api::fail(Lease lease, const std::string &error, std::optional<Milliseconds> retry_in,

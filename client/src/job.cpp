@@ -75,11 +75,11 @@ Job job_from(const Result &result, int row, const JobColumns &columns) {
 
 } // namespace
 
-std::vector<Job> jobs_from(const Result &result) {
+std::vector<Job> jobs_from(const Result &result, int first_row) {
     const JobColumns columns(result);
     std::vector<Job> jobs;
-    jobs.reserve(static_cast<std::size_t>(result.row_count()));
-    for (int row = 0; row < result.row_count(); ++row) {
+    jobs.reserve(static_cast<std::size_t>(result.row_count() - first_row));
+    for (int row = first_row; row < result.row_count(); ++row) {
         jobs.push_back(job_from(result, row, columns));
     }
     return jobs;

@@ -31,3 +31,36 @@ COMMENT ON COLUMN faultline.claimed_job.lease_token IS 'Random proof of this lea
 COMMENT ON COLUMN faultline.claimed_job.last_error IS 'Error text of the attempt before, when there was one.';
 COMMENT ON COLUMN faultline.claimed_job.progress IS 'What an earlier attempt last saved by extend(progress => ...).';
 COMMENT ON COLUMN faultline.claimed_job.ledger IS 'The effect it must have, as declared at enqueue: transaction_id (the same over all attempts; a redrive gives a new one), debit, credit, amount, asset. Null for a job that declared none.';
+
+CREATE TYPE faultline.turn_row AS (
+  job_id bigint,
+  verdict text,
+  queue text,
+  kind text,
+  payload jsonb,
+  headers jsonb,
+  attempt integer,
+  max_attempts integer,
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  enqueued_at timestamptz,
+  last_error text,
+  progress jsonb,
+  ledger jsonb
+);
+COMMENT ON TYPE faultline.turn_row IS
+  'One row of turn(): the verdict on a completion, with nothing but its job_id; or a claimed job, with the columns of claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.verdict IS 'claimed; or the verdict of a completion, as complete_many() gives it.';
+COMMENT ON COLUMN faultline.turn_row.job_id IS 'Key of the job: the completed or the claimed one.';
+COMMENT ON COLUMN faultline.turn_row.queue IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.kind IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.payload IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.headers IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.attempt IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.max_attempts IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.lease_token IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.lease_expires_at IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.enqueued_at IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.last_error IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.progress IS 'As in claimed_job.';
+COMMENT ON COLUMN faultline.turn_row.ledger IS 'As in claimed_job.';

@@ -69,6 +69,14 @@ CREATE FUNCTION faultline.complete_many(job_ids bigint[], lease_tokens bigint[],
 COMMENT ON FUNCTION faultline.complete_many(bigint[], bigint[], jsonb[]) IS
   'Completes many jobs; a verdict for each in input order (succeeded, already_succeeded, stale_lease, unknown_job, same_transaction, ledger_entry_missing). One stale lease does not raise.';
 
+CREATE FUNCTION faultline.turn(
+  queue text, worker text, job_ids bigint[], lease_tokens bigint[], results jsonb[] = NULL,
+  max_jobs integer = 1, lease interval = NULL
+) RETURNS SETOF faultline.turn_row
+  LANGUAGE c VOLATILE ROWS 20 AS 'MODULE_PATHNAME', 'faultline_turn';
+COMMENT ON FUNCTION faultline.turn(text, text, bigint[], bigint[], jsonb[], integer, interval) IS
+  'complete_many() and claim() in one call and one commit: first a row for each completion in input order, with its verdict, then a row for each claimed job, with the verdict claimed. The completed jobs may be of any queue that the caller works on; arrays without elements only claim. Completions also happen while the queue is paused, and one stale lease does not raise. Errors are those of the two.';
+
 CREATE FUNCTION faultline.fail(
   job_id bigint, lease_token bigint, error text, retry_in interval = NULL, discard boolean = false
 ) RETURNS text

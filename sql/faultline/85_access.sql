@@ -8,7 +8,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
    WHERE p.pronamespace = 'faultline'::regnamespace
      AND p.proname = ANY (ARRAY['clock_now', 'duties', 'queue_visible', 'payload_visible'] || CASE level
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
-       WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'fail',
+       WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'turn', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',
                                 'apply_and_complete', 'apply_and_complete_many', 'transaction_status']
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',

@@ -40,10 +40,10 @@ SELECT is_empty($$
 SELECT is_empty($$SELECT relname, attname FROM undescribed_column WHERE relkind = 'v'$$,
   'every column of a view has a comment');
 SELECT is_empty($$
-  SELECT a.attname FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
-   WHERE t.oid = 'faultline.claimed_job'::regtype AND a.attnum > 0
+  SELECT t.typname, a.attname FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+   WHERE t.oid IN ('faultline.claimed_job'::regtype, 'faultline.turn_row'::regtype) AND a.attnum > 0
      AND coalesce(col_description(t.typrelid, a.attnum), '') = ''$$,
-  'every column of claimed_job has a comment');
+  'every column of claimed_job and turn_row has a comment');
 SELECT faultline.clock_now();  -- loads the library, which defines the settings
 SELECT results_eq($$
   SELECT name, short_desc <> '' AND short_desc LIKE '%.' FROM pg_settings

@@ -26,6 +26,7 @@ INSERT INTO verb VALUES
   ('claim_any', '{worker}', $$SELECT faultline.claim_any('{mail}', 'w')$$, '00000'),
   ('complete', '{worker}', $$SELECT faultline.complete(-1, 1)$$, 'JQ002'),
   ('complete_many', '{worker}', $$SELECT faultline.complete_many('{-1}', '{1}')$$, '00000'),
+  ('turn', '{worker}', $$SELECT faultline.turn('mail', 'w', '{-1}', '{1}')$$, '00000'),
   ('fail', '{worker}', $$SELECT faultline.fail(-1, 1, 'no')$$, 'JQ002'),
   ('fail_many', '{worker}', $$SELECT faultline.fail_many('{-1}', '{1}', '{no}')$$, '00000'),
   ('extend', '{worker}', $$SELECT faultline.extend(-1, 1)$$, 'JQ002'),

@@ -42,6 +42,8 @@ INSERT INTO attempt VALUES
   ('worker_a', $$SELECT faultline.claim_any('{b,a}', 'w')$$),
   ('worker_a', format('SELECT faultline.complete(%s, %s)', :running_b, :token_b)),
   ('worker_a', format('SELECT faultline.complete_many(''{%s}'', ''{%s}'')', :running_b, :token_b)),
+  ('worker_a', $$SELECT faultline.turn('b', 'w', '{}', '{}')$$),
+  ('worker_a', format('SELECT faultline.turn(''a'', ''w'', ''{%s}'', ''{%s}'')', :running_b, :token_b)),
   ('worker_a', format('SELECT faultline.fail(%s, %s, ''x'')', :running_b, :token_b)),
   ('worker_a', format('SELECT faultline.fail_many(''{%s}'', ''{%s}'', ''{x}'')',
     :running_b, :token_b)),

@@ -2,7 +2,7 @@
 -- an application may call.  Parameter names are API.
 \set ON_ERROR_STOP 1
 BEGIN;
-SELECT plan(12);
+SELECT plan(14);
 
 -- The functions of the contract, as the catalog spells them.
 CREATE TEMP TABLE contract (name text PRIMARY KEY, arguments text, result text);
@@ -51,6 +51,9 @@ INSERT INTO contract VALUES
   ('release', 'job_id bigint, lease_token bigint, delay interval DEFAULT NULL::interval', 'void'),
   ('complete_many', 'job_ids bigint[], lease_tokens bigint[], '
     'results jsonb[] DEFAULT NULL::jsonb[]', 'TABLE(job_id bigint, verdict text)'),
+  ('turn', 'queue text, worker text, job_ids bigint[], lease_tokens bigint[], '
+    'results jsonb[] DEFAULT NULL::jsonb[], max_jobs integer DEFAULT 1, '
+    'lease interval DEFAULT NULL::interval', 'SETOF faultline.turn_row'),
   ('fail_many', 'job_ids bigint[], lease_tokens bigint[], errors text[]', 'TABLE(job_id bigint, '
     'verdict text)'),
   ('extend_many', 'job_ids bigint[], lease_tokens bigint[], '
@@ -154,6 +157,16 @@ SELECT is((
         'lease_expires_at timestamp with time zone', 'enqueued_at timestamp with time zone',
         'last_error text', 'progress jsonb', 'ledger jsonb'],
   'claimed_job has the columns of the contract, in their order');
+SELECT results_eq($$
+  SELECT attname::text, atttypid FROM pg_attribute
+   WHERE attrelid = 'faultline.turn_row'::regclass AND attnum > 0 AND attname <> 'verdict'
+   ORDER BY attnum$$, $$
+  SELECT attname::text, atttypid FROM pg_attribute
+   WHERE attrelid = 'faultline.claimed_job'::regclass AND attnum > 0 ORDER BY attnum$$,
+  'turn_row is claimed_job with a verdict');
+SELECT is((SELECT attnum || ' ' || format_type(atttypid, NULL) FROM pg_attribute
+            WHERE attrelid = 'faultline.turn_row'::regclass AND attname = 'verdict'),
+  '2 text', 'the verdict is the second column of turn_row');
 SELECT set_eq($$
   SELECT attname || ' ' || format_type(atttypid, atttypmod)
     FROM pg_attribute WHERE attrelid = 'faultline.jobs'::regclass AND attnum > 0$$,

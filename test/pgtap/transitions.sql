@@ -3,7 +3,7 @@
 -- the event log then shows exactly those that core/job_state.hpp allows.
 \set ON_ERROR_STOP 1
 BEGIN;
-SELECT plan(171);
+SELECT plan(182);
 SET LOCAL faultline.allow_same_transaction = on;
 SET LOCAL faultline.trace_events = on;
 SELECT faultline.set_clock('2031-05-01 12:00+00');
@@ -50,6 +50,8 @@ INSERT INTO calls VALUES
   ('complete', $$SELECT faultline.complete(job_id, lease_token) FROM subject$$),
   ('complete_many', $$SELECT verdict FROM subject s,
                       faultline.complete_many(ARRAY[s.job_id], ARRAY[lease_token])$$),
+  ('turn', $$SELECT verdict FROM subject s,
+             faultline.turn('case', 'w', ARRAY[s.job_id], ARRAY[lease_token])$$),
   ('fail', $$SELECT faultline.fail(job_id, lease_token, 'no') FROM subject$$),
   ('fail_many', $$SELECT verdict FROM subject s,
                   faultline.fail_many(ARRAY[s.job_id], ARRAY[lease_token], '{no}')$$),
@@ -104,6 +106,10 @@ INSERT INTO matrix VALUES
                           'succeeded s', 'succeeded s', 'succeeded s',
                           'already_succeeded s', 'stale_lease f', 'stale_lease c',
                           'stale_lease c']),
+  -- A queued job is claimed in the same call.
+  ('turn', ARRAY['stale_lease r', 'succeeded s', 'succeeded s', 'succeeded s',
+                 'succeeded s', 'succeeded s', 'succeeded s',
+                 'already_succeeded s', 'stale_lease f', 'stale_lease c', 'stale_lease c']),
   ('fail', ARRAY['JQ001 q', 'retrying q', 'failed f', 'cancelled c',
                  'retrying q', 'failed f', 'cancelled c',
                  'JQ001 s', 'failed f', 'JQ001 c', 'cancelled c']),

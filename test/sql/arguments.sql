@@ -67,7 +67,9 @@ INSERT INTO legal SELECT function, argument, replace(replace(value, '$job', :'jo
 INSERT INTO legal SELECT f, a, CASE a WHEN 'job_id' THEN :'job_id' ELSE :'lease_token' END
   FROM unnest('{complete,fail,extend,release,apply_ledger,apply_and_complete}'::text[]) AS f,
        unnest('{job_id,lease_token}'::text[]) AS a;
-INSERT INTO legal SELECT 'apply_and_complete_many', argument, value FROM legal WHERE function = 'complete_many';
+INSERT INTO legal SELECT f, argument, value FROM legal, unnest('{apply_and_complete_many,turn}'::text[]) AS f
+ WHERE function = 'complete_many';
+INSERT INTO legal SELECT 'turn', argument, value FROM legal WHERE function = 'claim';
 INSERT INTO legal SELECT f, a, v FROM unnest('{apply_ledger,apply_and_complete}'::text[]) AS f,
   (VALUES ('transaction_id', '''t'''), ('debit', '''a'''), ('credit', '''b'''), ('amount', '1'), ('asset', '''EUR'''))
   AS v (a, v);

@@ -29,6 +29,8 @@ SELECT replace(replace(call, '$job', :'job_id'), '$token', :'lease_token') FROM 
   ($$faultline.claim_any('{}', 'w')$$),
   ($$faultline.complete($job, $token)$$),
   ($$faultline.complete_many('{$job}', '{$token}')$$),
+  ($$faultline.turn('ro', 'w', '{}', '{}')$$),
+  ($$faultline.turn('ro', 'w', '{$job}', '{$token}')$$),
   ($$faultline.fail($job, $token, 'e')$$),
   ($$faultline.fail_many('{$job}', '{$token}', '{e}')$$),
   ($$faultline.extend($job, $token)$$),

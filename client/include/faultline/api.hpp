@@ -76,6 +76,11 @@ struct StatusItem {
     std::string hint;
 };
 
+struct Turn {
+    std::vector<VerdictRow> completed; // in the order of the leases
+    std::vector<Job> claimed;
+};
+
 class Api {
   public:
     explicit Api(Connection &connection) : connection_(connection) {}
@@ -112,6 +117,11 @@ class Api {
     // Nothing when there is no such transaction.
     std::optional<TransactionStatus> transaction_status(const std::string &transaction_id);
     std::vector<VerdictRow> complete_many(const std::vector<Lease> &leases);
+    // complete_many() and claim() in one round trip and one commit. results is empty or as long as
+    // leases.
+    Turn turn(const std::string &queue, const std::string &worker, const std::vector<Lease> &leases,
+              int max_jobs, const std::vector<std::optional<std::string>> &results = {},
+              std::optional<Milliseconds> lease = std::nullopt);
     // retrying | failed | cancelled
     Verdict fail(Lease lease, const std::string &error,
                  std::optional<Milliseconds> retry_in = std::nullopt, bool discard = false);

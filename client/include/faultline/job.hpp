@@ -45,6 +45,6 @@ struct Job {
 // The select list that jobs_from() reads, over rows of claimed_job.
 extern const char *const job_columns;
 
-std::vector<Job> jobs_from(const Result &result);
+std::vector<Job> jobs_from(const Result &result, int first_row = 0);
 
 } // namespace faultline::client
