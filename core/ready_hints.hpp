@@ -71,15 +71,14 @@ template <PlaceOf place_of> class HintRing {
     }
     void drop_back() { --count_; }
     // Adds hints that are sorted; those there already are brought up to date.  Two of one job do no
-    // harm: its row tells which is outdated.  May change the order of `hints`.  What does not fit is left out, the last ones of both:
-    // returns the first place left out, or after_all_hints.
+    // harm: its row tells which is outdated.  May change the order of `hints`.  What does not fit
+    // is left out, the last ones of both: returns the first place left out, or after_all_hints.
     HintPlace merge(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count) {
         hint_count = update_known(memory, hints, hint_count);
         HintPlace left_out = after_all_hints;
         while (count_ + hint_count > slots()) {
-            bool last_is_new =
-                hint_count > 0 &&
-                (empty() || place_of(hints[hint_count - 1]) > place_of(back(memory)));
+            bool last_is_new = hint_count > 0 && (empty() || place_of(hints[hint_count - 1]) >
+                                                                 place_of(back(memory)));
             left_out = place_of(last_is_new ? hints[hint_count - 1] : back(memory));
             last_is_new ? --hint_count : --count_;
         }

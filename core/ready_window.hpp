@@ -3,8 +3,9 @@
 //
 // Jobs that are due are in `ready`, in the order in which they run; those that are not are in
 // `scheduled`, in the order in which they become due.  Each is complete up to a place: jobs beyond
-// it are found by a refill.  While somebody refills, which takes a snapshot after it has begun, jobs
-// that are committed meanwhile are kept wherever they belong, since the snapshot may miss them.
+// it are found by a refill.  While somebody refills, which takes a snapshot after it has begun,
+// jobs that are committed meanwhile are kept wherever they belong, since the snapshot may miss
+// them.
 #pragma once
 
 #include "ready_hints.hpp"
@@ -78,6 +79,17 @@ void add_known(HintRing<place_of> &ring, ReadyHint *memory, HintList list, bool 
     refill_left_out = earlier(refill_left_out, left_out);
 }
 
+// For a few.
+inline void sort_by_turn(ReadyHint *hints, std::uint32_t count) {
+    for (std::uint32_t i = 1; i < count; ++i) {
+        const ReadyHint moved = hints[i];
+        std::uint32_t to = i;
+        for (; to > 0 && place_in_turn(hints[to - 1]) > place_in_turn(moved); --to)
+            hints[to] = hints[to - 1];
+        hints[to] = moved;
+    }
+}
+
 } // namespace ready_window_detail
 
 // Jobs that are due: new, retried, given back, or never taken.
@@ -105,25 +117,9 @@ inline void promote_due(ReadyWindow &window, const WindowMemory &memory, std::in
             due[count] = window.scheduled.front(memory.scheduled);
             window.scheduled.drop_front();
         }
-        std::sort(due, due + count, [](const ReadyHint &left, const ReadyHint &right) {
-            return place_in_turn(left) < place_in_turn(right);
-        });
+        ready_window_detail::sort_by_turn(due, count);
         add_ready(window, memory, {due, count});
     }
-}
-
-// Takes up to `wanted` hints in order; fewer when no more are known.
-inline std::uint32_t take_ready(ReadyWindow &window, const WindowMemory &memory, std::int64_t now,
-                                ReadyHint *taken, std::uint32_t wanted) {
-    promote_due(window, memory, now);
-    std::uint32_t count = 0;
-    for (; count < wanted && !window.ready.empty() &&
-           place_in_turn(window.ready.front(memory.ready)) < window.ready_before;
-         ++count) {
-        taken[count] = window.ready.front(memory.ready);
-        window.ready.drop_front();
-    }
-    return count;
 }
 
 // Due jobs that the window does not know may lie in the index.
@@ -133,6 +129,23 @@ constexpr bool ready_is_complete(const ReadyWindow &window) {
 // Jobs may have become due that the window does not know.
 constexpr bool schedule_is_behind(const ReadyWindow &window, std::int64_t now) {
     return window.scheduled_before <= time_before_all_at(now + 1);
+}
+
+// Takes up to `wanted` hints in order; fewer, or none, when a job may come before that is not
+// known.
+inline std::uint32_t take_ready(ReadyWindow &window, const WindowMemory &memory, std::int64_t now,
+                                ReadyHint *taken, std::uint32_t wanted) {
+    promote_due(window, memory, now);
+    if (schedule_is_behind(window, now))
+        return 0;
+    std::uint32_t count = 0;
+    for (; count < wanted && !window.ready.empty() &&
+           place_in_turn(window.ready.front(memory.ready)) < window.ready_before;
+         ++count) {
+        taken[count] = window.ready.front(memory.ready);
+        window.ready.drop_front();
+    }
+    return count;
 }
 
 inline void begin_refill(ReadyWindow &window) {

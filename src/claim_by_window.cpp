@@ -45,8 +45,8 @@ bool is_inside_table(WindowClaim &by_window, const core::ReadyHint &hint) {
     return hint.block < by_window.blocks;
 }
 
-// Loads the row version that the hint names, as it is now; `claimed` if nothing stands in the way of
-// that.
+// Loads the row version that the hint names, as it is now; `claimed` if nothing stands in the way
+// of that.
 RowClaim load_hinted_row(WindowClaim &by_window, const core::ReadyHint &hint) {
     if (!is_inside_table(by_window, hint))
         return RowClaim::gone;
@@ -116,9 +116,8 @@ bool claim_all(WindowClaim &by_window) {
         if (!claim_some(by_window, &taken))
             return false;
         bool enough = claim.jobs_claimed >= claim.jobs_max;
-        bool refilled =
-            taken.refill_wanted &&
-            refill_window(by_window.window, by_window.rows, live_jobs, claim.now);
+        bool refilled = taken.refill_wanted &&
+                        refill_window(by_window.window, by_window.rows, live_jobs, claim.now);
         if (enough || (taken.count == 0 && taken.complete))
             return true;
         // Another session refills: what is beyond must be searched for.

@@ -117,19 +117,17 @@ void define_fast_path() {
                              "When off, the session's claims search the index of order. Verdicts "
                              "are the same.",
                              &fast_path, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
-    // The size of shared memory is fixed when the server starts.
-    if (!process_shared_preload_libraries_in_progress)
-        return;
-    DefineCustomIntVariable("faultline.max_queues",
-                            "Queues, of all databases, that can have a ready window at a time.",
-                            "Claims from further queues search the index of order.", &queues_max,
-                            queues_max, queues_max_min, queues_max_max, PGC_POSTMASTER, 0, nullptr,
-                            nullptr, nullptr);
+    // The size of shared memory is fixed when the server starts; without preload there is none.
+    GucContext context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+    DefineCustomIntVariable(
+        "faultline.max_queues", "Queues, of all databases, that can have a ready window at a time.",
+        "Claims from further queues search the index of order.", &queues_max, queues_max,
+        queues_max_min, queues_max_max, context, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("faultline.ready_window", "Jobs that a ready window holds.",
                             "Rounded up to a power of two; each takes 30 bytes of shared memory "
                             "in each of the windows.",
                             &ready_window, ready_window, ready_window_min, ready_window_max,
-                            PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+                            context, 0, nullptr, nullptr, nullptr);
 }
 } // namespace
 

@@ -8,11 +8,12 @@ namespace faultline {
 namespace {
 
 enum class HintKind : uint8 {
-    none,          // settled
-    made_ready,    // to be told at commit
+    none,       // settled
+    made_ready, // to be told at commit
     made_scheduled,
     taken,         // to be given back at abort
     dropped_queue, // only the queue counts
+    looked,        // the same
 };
 
 struct PendingHint {
@@ -54,9 +55,9 @@ bool reserve(int count) {
         return true;
     int room = Max(Max(pending_room * 2, pending_initial), pending_count + count);
     Size bytes = sizeof(PendingHint) * room;
-    pending = static_cast<PendingHint *>(
-        pending == nullptr ? MemoryContextAlloc(TopTransactionContext, bytes)
-                           : repalloc(pending, bytes));
+    pending = static_cast<PendingHint *>(pending == nullptr
+                                             ? MemoryContextAlloc(TopTransactionContext, bytes)
+                                             : repalloc(pending, bytes));
     pending_room = room;
     return true;
 }
@@ -101,6 +102,12 @@ void settle_at_commit() {
             release_window(pending[i].rows.queue_id);
 }
 
+void demand_looks(int first) {
+    for (int i = first; i < pending_count; i++)
+        if (pending[i].kind == HintKind::looked)
+            demand_look(pending[i].rows);
+}
+
 void end_own_refill() {
     if (refill_open)
         abandon_refill(refill);
@@ -113,8 +120,7 @@ void note_waiting_job(Relation live_jobs, TupleTableSlot *row, TimestampTz now) 
     if (!windows_exist() || !reserve(1))
         return;
     bool due = read_int64(row, live_column::next_run_at) <= now;
-    add_pending(hint_of_row(row),
-                {read_int32(row, live_column::queue_id), file_number(live_jobs)},
+    add_pending(hint_of_row(row), {read_int32(row, live_column::queue_id), file_number(live_jobs)},
                 due ? HintKind::made_ready : HintKind::made_scheduled);
 }
 
@@ -160,6 +166,11 @@ void remember_refill(const RefillStart &start) {
 
 void forget_refill() { refill_open = false; }
 
+void remember_look(const QueueRows &rows) {
+    if (reserve(1))
+        add_pending({}, rows, HintKind::looked);
+}
+
 void pending_hints_on_commit() {
     settle_at_commit();
     forget_all();
@@ -170,6 +181,7 @@ void pending_hints_on_abort() {
     if (pending_too_many)
         forget_windows_of_database();
     tell(HintKind::taken, true, 0);
+    demand_looks(0);
     forget_all();
 }
 
@@ -194,6 +206,7 @@ void pending_hints_on_subabort(SubTransactionId ended) {
     while (first > 0 && pending[first - 1].made_in >= ended)
         first--;
     tell(HintKind::taken, true, first);
+    demand_looks(first);
     pending_count = first;
 }
 

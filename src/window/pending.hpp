@@ -29,6 +29,9 @@ void drop_taken(int position);
 void remember_refill(const RefillStart &start);
 void forget_refill();
 
+// A look at the rows of a queue counts only if the transaction that took it is committed.
+void remember_look(const QueueRows &rows);
+
 // Called when a transaction or a subtransaction ends.
 void pending_hints_on_commit();
 void pending_hints_on_abort();

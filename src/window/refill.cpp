@@ -1,6 +1,7 @@
 // Owns the index scans that feed the ready windows.  Holds no lock of theirs while it reads.
 #include "refill.hpp"
 
+#include "../clock.hpp"
 #include "../debug_point.hpp"
 #include "../storage/live_jobs.hpp"
 #include "../storage/relations.hpp"
@@ -8,7 +9,7 @@
 #include "hint_of_row.hpp"
 #include "pending.hpp"
 
-#include "../../core/lease.hpp"
+#include "../../core/limits.hpp"
 
 namespace faultline {
 
@@ -109,8 +110,7 @@ void walk_due(OrderWalk &walk, core::HintPlace from, TimestampTz now, Visit visi
         bool due = read_int64(row_of(walk), live_column::next_run_at) <= now;
         if (due && !visit(row_of(walk)))
             return;
-        found = due ? next_in_turn(walk)
-                    : enter_priority(walk, false, priority_of(row_of(walk)));
+        found = due ? next_in_turn(walk) : enter_priority(walk, false, priority_of(row_of(walk)));
     }
 }
 
@@ -218,10 +218,10 @@ bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, 
 int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, TimestampTz now,
                      void (*met_running)(TupleTableSlot *row, void *context), void *context) {
     core::HintPlace end;
-    if (!begin_look(slot, rows, &end))
+    remember_look(rows);
+    if (!begin_look(slot, rows, now, &end))
         return 0;
-    LookResult look = {
-        .began_at = GetCurrentTimestamp(), .ended_at = 0, .next_lease_end = no_time};
+    LookResult look = {.began_at = waiting_clock(), .ended_at = 0, .next_lease_end = no_time};
     Told told = {};
     int64 rows_read = 0;
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -234,9 +234,9 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
         if (waits(row)) {
             tell_window(told, rows, hint);
         } else {
-            TimestampTz lease_end = read_int64(row, live_column::lease_expires_at);
-            if (!core::lease_has_ended(lease_end, now))
-                look.next_lease_end = Min(look.next_lease_end, lease_end);
+            // One that has ended is looked for again, until it is settled.
+            look.next_lease_end =
+                Min(look.next_lease_end, read_int64(row, live_column::lease_expires_at));
             met_running(row, context);
         }
         return true;
@@ -244,7 +244,7 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
     add_hints(rows, told.hints, told.count, true);
     close_walk(walk);
     UnregisterSnapshot(snapshot);
-    look.ended_at = GetCurrentTimestamp();
+    look.ended_at = waiting_clock();
     end_look(slot, rows, look);
     return rows_read;
 }

@@ -3,6 +3,7 @@
 // anything that reads a table, waits or raises.
 #include "window.hpp"
 
+#include "../clock.hpp"
 #include "../settings.hpp"
 #include "../worker_state.hpp"
 
@@ -14,10 +15,12 @@ struct WindowSlot {
     Oid database_id; // InvalidOid: nobody's
     QueueRows rows;
     // The rest under the window's lock.
-    TimestampTz used_at; // real time
+    TimestampTz used_at;   // real time
     TimestampTz looked_at; // real time
     int64 look_microseconds;
-    TimestampTz lease_end; // when a lease may have ended, by the clock of the jobs
+    // By the clock of the jobs: when the last look was, and when a lease may have ended since.
+    TimestampTz looked_until;
+    TimestampTz lease_end;
     core::ReadyWindow window;
 };
 static_assert(std::is_standard_layout_v<WindowSlot>);
@@ -33,7 +36,7 @@ constexpr int64 look_rest_factor = 50;
 struct Directory {
     LWLock lock;
     int slot_count;
-    uint32 ready_slots;     // hints of a window; powers of two
+    uint32 ready_slots; // hints of a window; powers of two
     uint32 scheduled_slots;
     WindowSlot slots[FLEXIBLE_ARRAY_MEMBER]; // the hints of all windows follow
 };
@@ -144,7 +147,7 @@ WindowSlot *free_slot(TimestampTz now) {
 }
 
 WindowSlot *take_slot(const QueueRows &rows) {
-    TimestampTz now = GetCurrentTimestamp();
+    TimestampTz now = waiting_clock();
     LWLockAcquire(&directory->lock, LW_EXCLUSIVE);
     WindowSlot *slot = slot_of_queue(rows.queue_id);
     if (slot == nullptr && (slot = free_slot(now)) != nullptr) {
@@ -154,6 +157,7 @@ WindowSlot *take_slot(const QueueRows &rows) {
         slot->used_at = now;
         slot->looked_at = 0;
         slot->look_microseconds = 0;
+        slot->looked_until = 0;
         slot->lease_end = 0;
         restart(slot);
         LWLockRelease(&slot->lock);
@@ -162,16 +166,15 @@ WindowSlot *take_slot(const QueueRows &rows) {
     return slot;
 }
 
-bool comes_before_in_turn(const core::ReadyHint &left, const core::ReadyHint &right) {
-    return core::place_in_turn(left) < core::place_in_turn(right);
-}
-bool comes_before_in_time(const core::ReadyHint &left, const core::ReadyHint &right) {
-    return core::place_in_time(left) < core::place_in_time(right);
+template <core::PlaceOf place_of> int compare_places(const void *left, const void *right) {
+    auto order = place_of(*static_cast<const core::ReadyHint *>(left)) <=>
+                 place_of(*static_cast<const core::ReadyHint *>(right));
+    return order < 0 ? -1 : order > 0;
 }
 
 void sort_hints(core::HintList list, bool due) {
-    std::sort(list.hints, list.hints + list.count,
-              due ? comes_before_in_turn : comes_before_in_time);
+    qsort(list.hints, list.count, sizeof(core::ReadyHint),
+          due ? compare_places<core::place_in_turn> : compare_places<core::place_in_time>);
 }
 
 } // namespace
@@ -200,13 +203,13 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
     if (!lock_window(slot, rows))
         return false;
     core::ReadyWindow &window = slot->window;
-    slot->used_at = GetCurrentStatementStartTimestamp();
+    slot->used_at = waiting_clock();
     taken->count = core::take_ready(window, memory_of(slot), now, hints, wanted);
     bool behind = core::schedule_is_behind(window, now);
     bool few = window.ready.count() < window.ready.slots() / 4;
     taken->complete = core::ready_is_complete(window) && !behind && !window.refilling;
-    taken->refill_wanted = !window.refilling &&
-                           (behind || (few && !core::ready_is_complete(window)));
+    taken->refill_wanted =
+        !window.refilling && (behind || (few && !core::ready_is_complete(window)));
     LWLockRelease(&slot->lock);
     return true;
 }
@@ -308,19 +311,21 @@ bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
                  int64 rest_microseconds) {
     if (!lock_window(slot, rows))
         return false;
-    TimestampTz rested = GetCurrentTimestamp() - slot->looked_at;
+    TimestampTz rested = waiting_clock() - slot->looked_at;
     int64 rest_min = slot->look_microseconds <= cheap_look_microseconds
                          ? 0
                          : slot->look_microseconds * look_rest_factor;
-    bool due = rested >= rest_min && (now >= slot->lease_end || rested >= rest_microseconds);
+    bool wanted = now >= slot->lease_end || now < slot->looked_until || rested >= rest_microseconds;
     LWLockRelease(&slot->lock);
-    return due;
+    return wanted && rested >= rest_min;
 }
 
-bool begin_look(WindowSlot *slot, const QueueRows &rows, core::HintPlace *ready_before) {
+bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
+                core::HintPlace *ready_before) {
     if (!lock_window(slot, rows))
         return false;
     *ready_before = slot->window.ready_before;
+    slot->looked_until = now;
     slot->lease_end = no_time; // what is granted from now on may be missed by the look
     LWLockRelease(&slot->lock);
     return true;
@@ -339,6 +344,14 @@ void note_lease_end(WindowSlot *slot, const QueueRows &rows, TimestampTz lease_e
     if (!lock_window(slot, rows))
         return;
     slot->lease_end = Min(slot->lease_end, lease_end);
+    LWLockRelease(&slot->lock);
+}
+
+void demand_look(const QueueRows &rows) {
+    WindowSlot *slot = lock_window_of(rows.queue_id);
+    if (slot == nullptr)
+        return;
+    slot->lease_end = 0;
     LWLockRelease(&slot->lock);
 }
 

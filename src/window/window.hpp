@@ -70,15 +70,18 @@ struct LookResult {
     TimestampTz ended_at;
     TimestampTz next_lease_end; // of the running jobs met; or no_time
 };
-// Whether a look is due: when a lease has ended that was granted by the window, by the clock of the
-// jobs, or when nobody has looked for `rest_microseconds`; but then only so often that looks take a
-// small part of the time.
+// Whether a look is due: when a lease may have ended that was granted by the window, when the clock
+// of the jobs was set back, or when nobody has looked for `rest_microseconds`; but in each case
+// only so often that looks take a small part of the time.
 bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now, int64 rest_microseconds);
 // The place up to which the window knows; false when it has passed to another queue.
-bool begin_look(WindowSlot *slot, const QueueRows &rows, core::HintPlace *ready_before);
+bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
+                core::HintPlace *ready_before);
 void end_look(WindowSlot *slot, const QueueRows &rows, const LookResult &look);
 // A lease that was granted.
 void note_lease_end(WindowSlot *slot, const QueueRows &rows, TimestampTz lease_end);
+// What a transaction saw that has failed does not count.  May not raise.
+void demand_look(const QueueRows &rows);
 
 // One window, for stat_memory and tests.
 struct WindowReport {

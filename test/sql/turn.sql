@@ -33,7 +33,7 @@ SELECT * FROM pg_temp.turn(2);
 -- Verdicts come in input order, which here is from the highest id to the lowest.
 SELECT * FROM pg_temp.turn(1);
 SELECT * FROM pg_temp.turn(10);
-SELECT job_id, state, attempt FROM faultline.jobs ORDER BY job_id;
+SELECT job_id, state, attempt FROM faultline.jobs WHERE job_id > 20000 ORDER BY job_id;
 SELECT * FROM pg_temp.turn(10);
 SELECT * FROM pg_temp.turn(10);
 -- A row of a claimed job is all of claimed_job; one of a completion has nothing but its verdict.
