@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak worker-figures docs FORCE
+        format bench drain model soak worker-figures docs lab new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -110,13 +110,14 @@ test-tap: setup ## test/t: crashes, restarts, dumps, on clusters of their own
 test-readme: setup ## the README's commands do what it says
 test-valgrind: setup ## the unit tests under valgrind memcheck
 test-demo: setup ## the demo, every figure of it checked
+test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-model test-drill: test-%:
+    test-lab test-model test-drill: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind \
-        test-demo test-model test-drill
+        test-demo test-lab test-model test-drill
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -129,6 +130,15 @@ bench: setup ## measure against other queues; ARGS="--help" for options
 
 drain: setup ## a million jobs, eight workers, five of them killed
 	@lab/drills/drain $(ARGS)
+
+lab: setup ## every failure mode: it happens elsewhere, and not here; lab-FM_012, lab-FM_012-repro
+	@lab/failure-modes $(ARGS)
+
+lab-%: setup
+	@lab/failure-modes $* $(ARGS)
+
+new-failure-mode: ## begin one; NAME=091_late_answer
+	@lab/new-failure-mode $(NAME)
 
 model: setup ## check the protocol with Spin, and what each protection is there for
 	@lab/model/run
