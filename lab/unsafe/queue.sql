@@ -42,7 +42,11 @@ BEGIN
     VALUES (enqueue.payload, enqueue.request_key, enqueue.amount)
     ON CONFLICT ON CONSTRAINT jobs_request_key_key DO NOTHING RETURNING job_id INTO id;
   IF id IS NULL THEN
-    SELECT j.job_id INTO STRICT id FROM q.jobs j WHERE j.request_key = enqueue.request_key;
+    SELECT j.job_id INTO id FROM q.jobs j WHERE j.request_key = enqueue.request_key
+       AND (j.payload, j.amount) IS NOT DISTINCT FROM (enqueue.payload, enqueue.amount);
+    IF id IS NULL THEN
+      RAISE EXCEPTION 'the key was used for another request' USING ERRCODE = 'QU003';
+    END IF;
   END IF;
   RETURN id;
 END $$;

@@ -1,0 +1,12 @@
+-- Left out: the time zone. The end of a lease is a timestamp without zone, in the worker's opinion of
+-- UTC, and is compared with the session's local time.
+ALTER TABLE q.jobs ALTER COLUMN lease_ends TYPE timestamp;
+CREATE OR REPLACE FUNCTION q.claim(worker text, max_jobs int DEFAULT 1, lease interval DEFAULT '30 s')
+RETURNS SETOF q.jobs LANGUAGE sql AS $$
+  WITH due AS MATERIALIZED (
+    SELECT job_id FROM q.jobs WHERE state = 'queued' AND run_at <= q.now() ORDER BY job_id
+     LIMIT claim.max_jobs FOR UPDATE SKIP LOCKED)
+  UPDATE q.jobs j SET state = 'running', attempt = attempt + 1, worker = claim.worker,
+         token = gen_random_uuid(), lease_ends = q.now() AT TIME ZONE 'UTC' + lease
+    FROM due WHERE j.job_id = due.job_id RETURNING j.*
+$$;
