@@ -290,7 +290,10 @@ std::string Player::filled_in(const std::string &text) const {
 Session &Player::session(const std::string &name) {
     std::unique_ptr<Session> &found = sessions_[name];
     if (!found)
-        found = std::make_unique<Session>(server_.conninfo(database_), name);
+        found = std::make_unique<Session>(name.ends_with("_standby")
+                                              ? Server::standby_conninfo(database_)
+                                              : server_.conninfo(database_),
+                                          name);
     return *found;
 }
 

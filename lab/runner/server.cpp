@@ -28,6 +28,16 @@ std::string checked_command(const std::string &command) {
     return result.output;
 }
 
+std::string socket_folder(const std::string &directory) {
+    std::string folder = checked_command("cat " + directory + "/socket_folder");
+    folder.pop_back();
+    return folder;
+}
+
+std::string conninfo_of(const std::string &host, const std::string &database) {
+    return fmt::format("host={} port=5432 user=postgres dbname={}", host, database);
+}
+
 } // namespace
 
 CommandResult run_command(const std::string &command) {
@@ -45,13 +55,16 @@ CommandResult run_command(const std::string &command) {
 
 Server::Server(const std::string &directory)
     : directory_(directory), exports_(checked_command("scripts/cluster env " + directory)),
-      host_(checked_command("cat " + directory + "/socket_folder")) {
-    host_.pop_back();
+      host_(socket_folder(directory)) {
     connect();
 }
 
 std::string Server::conninfo(const std::string &database) const {
-    return fmt::format("host={} port=5432 user=postgres dbname={}", host_, database);
+    return conninfo_of(host_, database);
+}
+
+std::string Server::standby_conninfo(const std::string &database) {
+    return conninfo_of(socket_folder("build/lab/standby"), database);
 }
 
 std::string Server::environment(const std::string &database) const {

@@ -1,0 +1,10 @@
+-- Left out: chance. The token is the number of the claim.
+CREATE OR REPLACE FUNCTION q.claim(worker text, max_jobs int DEFAULT 1, lease interval DEFAULT '30 s')
+RETURNS SETOF q.jobs LANGUAGE sql AS $$
+  WITH due AS MATERIALIZED (
+    SELECT job_id FROM q.jobs WHERE state = 'queued' AND run_at <= q.now() ORDER BY job_id
+     LIMIT claim.max_jobs FOR UPDATE SKIP LOCKED)
+  UPDATE q.jobs j SET state = 'running', attempt = attempt + 1, worker = claim.worker,
+         token = lpad((attempt + 1)::text, 32, '0')::uuid, lease_ends = q.now() + lease
+    FROM due WHERE j.job_id = due.job_id RETURNING j.*
+$$;
