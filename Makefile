@@ -113,11 +113,12 @@ test-demo: setup ## the demo, every figure of it checked
 test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
+test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-lab test-model test-drill: test-%:
+    test-lab test-model test-drill test-bench: test-%:
 	@scripts/test $*
-.PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind \
-        test-demo test-lab test-model test-drill
+.PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme \
+        test-valgrind test-demo test-lab test-model test-drill test-bench
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -125,8 +126,8 @@ lint: setup ## rules that a machine can check; each message says what to do
 format: setup ## let clang-format lay out the C++
 	@scripts/lint --format
 
-bench: setup ## measure against other queues; ARGS="--help" for options
-	@bench/run $(ARGS)
+bench: setup ## measure against other queues, quickly; ARGS chooses: see bench/README.md
+	@bench/run $(or $(ARGS),--scenario all --quick)
 
 drain: setup ## a million jobs, eight workers, five of them killed
 	@lab/drills/drain $(ARGS)

@@ -1,12 +1,12 @@
-// Implements the lifecycle that is measured; the code path is the same for every peer.
+// Implements the verbs that are measured; the code path is the same for every peer.
 #include "client.hpp"
 
 #include <charconv>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <optional>
 #include <stdexcept>
 #include <string_view>
-#include <vector>
 
 namespace faultline::bench {
 
@@ -16,21 +16,27 @@ using client::Parameter;
 using client::Parameters;
 using client::Result;
 
+constexpr std::chrono::milliseconds tick_period{10};
+
 // One job goes as plain values, a batch as arrays.
-Parameter payloads(int batch) {
+Parameter payloads(const Peer &peer, int batch) {
+    const auto count = static_cast<std::size_t>(batch);
+    if (peer.enqueues_documents) {
+        const std::vector<std::string> documents(count, fmt::format(R"({{"data":{}}})", payload));
+        return Parameter(fmt::format("[{}]", fmt::join(documents, ",")));
+    }
     if (batch == 1)
         return Parameter(payload);
-    return Parameter(client::text_array(
-        std::vector<std::optional<std::string>>(static_cast<std::size_t>(batch), payload)));
+    return Parameter(client::text_array(std::vector<std::optional<std::string>>(count, payload)));
 }
 
-Parameter bigints(const Result &result, int column, int batch) {
-    if (batch == 1)
-        return Parameter(result.bigint(0, column));
-    std::vector<std::int64_t> values;
-    for (int row = 0; row < result.row_count(); ++row)
-        values.push_back(result.bigint(row, column));
-    return Parameter(client::bigint_array(values));
+// Ids and tokens need no quotes, and NULL is what a token is that a peer does not have.
+Parameter values(const std::vector<std::string> &texts, int batch) {
+    if (batch > 1)
+        return Parameter(fmt::format("{{{}}}", fmt::join(texts, ",")));
+    if (texts.empty() || texts.front() == "NULL")
+        return Parameter(std::nullopt);
+    return Parameter(texts.front());
 }
 
 // The rows that a command without RETURNING reports: "UPDATE 100".
@@ -43,32 +49,83 @@ std::int64_t affected_count(const Result &result) {
     return count;
 }
 
-std::int64_t confirmed_count(const Result &result, const char *success_verdict) {
-    if (success_verdict == nullptr)
-        return affected_count(result);
+std::int64_t confirmed_count(const Result &result, const Peer &peer, const Claimed &claimed) {
     std::int64_t confirmed = 0;
-    for (int row = 0; row < result.row_count(); ++row)
-        confirmed += result.text(row, result.column_count() - 1) == success_verdict ? 1 : 0;
-    return confirmed;
+    switch (peer.confirmation) {
+    case Confirmation::affected_rows:
+        return affected_count(result);
+    case Confirmation::verdicts:
+        for (int row = 0; row < result.row_count(); ++row)
+            confirmed += result.text(row, result.column_count() - 1) == "succeeded" ? 1 : 0;
+        return confirmed;
+    case Confirmation::count:
+        return result.bigint(0, 0);
+    case Confirmation::whole_batch:
+        return std::ssize(claimed.ids);
+    }
+    return -1;
+}
+
+void append(Claimed &claimed, const Result &result, int row) {
+    // A batch of PgQ may be empty, and must be finished all the same.
+    if (!result.is_null(row, 0))
+        claimed.ids.emplace_back(result.text(row, 0));
+    claimed.tokens.push_back(result.optional_text(row, 1).value_or("NULL"));
 }
 
 } // namespace
 
+double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
+
+double milliseconds_since(Clock::time_point start) { return 1000 * seconds_since(start); }
+
 Client::Client(const std::string &conninfo, const Peer &peer, int batch, int number)
-    : peer_(peer), batch_(batch), enqueue_parameters_{payloads(batch)},
+    : peer_(peer), batch_(batch), enqueue_parameters_{payloads(peer, batch)},
       claim_parameters_{Parameter(fmt::format("bench-{}", number)), Parameter(batch)},
       connection_(conninfo) {
-    connection_.prepare("enqueue", batch == 1 ? peer.enqueue_one : peer.enqueue_many);
-    connection_.prepare("claim", peer.claim);
-    connection_.prepare("complete", batch == 1 ? peer.complete_one : peer.complete_many);
+    if (!peer.session.empty())
+        connection_.execute(peer.session);
+    const char *array = batch == 1 ? "" : "[]";
+    prepare("enqueue", peer.enqueues_documents ? "json" : fmt::format("jsonb{}", array),
+            batch == 1 ? peer.enqueue_one : peer.enqueue_many);
+    prepare("claim", "text, int", peer.claim);
+    prepare("complete", fmt::format("{0}{1}, bigint{1}", peer.id_type, array),
+            batch == 1 ? peer.complete_one : peer.complete_many);
+    if (!peer.turn.empty())
+        prepare("turn", fmt::format("text, int, {}[], bigint[]", peer.id_type), peer.turn);
+}
+
+// With the types of all parameters, as not every peer's statements use every one.
+void Client::prepare(const char *name, const std::string &types, const std::string &statement) {
+    connection_.execute(fmt::format("PREPARE {} ({}) AS {}", name, types, statement));
 }
 
 void Client::cycle() {
     enqueue();
-    const Result claimed = connection_.execute_prepared("claim", claim_parameters_);
+    if (!peer_.tick.empty())
+        return;
+    if (!peer_.turn.empty())
+        return turn();
+    const Claimed claimed = claim();
     // Other clients may hold everything that is ready: then there is nothing to complete.
-    if (claimed.row_count() > 0)
+    if (!claimed.empty())
         complete(claimed);
+}
+
+bool Client::read() {
+    tick();
+    const Claimed claimed = claim();
+    if (claimed.empty())
+        return false;
+    complete(claimed);
+    return true;
+}
+
+void Client::tick() {
+    if (Clock::now() - last_tick_ < tick_period)
+        return;
+    connection_.execute(peer_.tick);
+    last_tick_ = Clock::now();
 }
 
 void Client::enqueue() {
@@ -79,18 +136,44 @@ void Client::enqueue() {
     enqueued_count_ += batch_;
 }
 
-void Client::complete(const Result &claimed) {
-    constexpr int id_column = 0;
-    constexpr int token_column = 1;
-    Parameters parameters{bigints(claimed, id_column, batch_)};
-    if (peer_.has_lease_token)
-        parameters.push_back(bigints(claimed, token_column, batch_));
-    const Result completed = connection_.execute_prepared("complete", parameters);
-    const std::int64_t confirmed = confirmed_count(completed, peer_.success_verdict);
-    if (confirmed != claimed.row_count())
+Claimed Client::claim() {
+    const Result result = connection_.execute_prepared("claim", claim_parameters_);
+    Claimed claimed;
+    for (int row = 0; row < result.row_count(); ++row)
+        append(claimed, result, row);
+    return claimed;
+}
+
+void Client::complete(const Claimed &claimed) {
+    const Result result = connection_.execute_prepared(
+        "complete", {values(claimed.ids, batch_), values(claimed.tokens, batch_)});
+    const std::int64_t confirmed = confirmed_count(result, peer_, claimed);
+    if (confirmed != std::ssize(claimed.ids))
         throw std::runtime_error(fmt::format("{}: {} jobs claimed, but {} completed", peer_.name,
-                                             claimed.row_count(), confirmed));
+                                             claimed.ids.size(), confirmed));
     completed_count_ += confirmed;
+}
+
+void Client::turn() {
+    constexpr int verdict_column = 2;
+    Parameters parameters = claim_parameters_;
+    parameters.push_back(Parameter(fmt::format("{{{}}}", fmt::join(held_.ids, ","))));
+    parameters.push_back(Parameter(fmt::format("{{{}}}", fmt::join(held_.tokens, ","))));
+    const Result result = connection_.execute_prepared("turn", parameters);
+    Claimed claimed;
+    std::int64_t confirmed = 0;
+    for (int row = 0; row < result.row_count(); ++row) {
+        const std::string_view verdict = result.text(row, verdict_column);
+        if (verdict == "claimed")
+            append(claimed, result, row);
+        else
+            confirmed += verdict == "succeeded" ? 1 : 0;
+    }
+    if (confirmed != std::ssize(held_.ids))
+        throw std::runtime_error(fmt::format("{}: {} jobs held, but {} completed", peer_.name,
+                                             held_.ids.size(), confirmed));
+    completed_count_ += confirmed;
+    held_ = std::move(claimed);
 }
 
 } // namespace faultline::bench

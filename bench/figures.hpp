@@ -7,6 +7,8 @@
 namespace faultline::bench {
 
 double median(std::vector<double> values);
+// The smallest value that the given share of all does not exceed; 0 of none.
+double percentile(std::vector<double> values, double share);
 
 // One figure of each round, and its median.
 template <typename Round>
@@ -31,6 +33,7 @@ struct Ratio {
 Ratio ratio_of(const std::vector<double> &ours, const std::vector<double> &theirs);
 
 std::string range_text(const Ratio &ratio); // "(0.93..1.17)"
+std::string ratio_text(const Ratio &ratio); // "1.09 (0.93..1.17)"
 std::string grouped(double value);          // 12345 as "12,345"
 
 } // namespace faultline::bench

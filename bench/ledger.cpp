@@ -70,7 +70,7 @@ std::string compared(const Setting &setting, std::size_t ours, std::optional<std
     const Ratio ratio =
         ratio_of(values_of(setting.rounds[ours], &LedgerMeasurement::jobs_per_second),
                  values_of(setting.rounds[*theirs], &LedgerMeasurement::jobs_per_second));
-    return fmt::format("{:.2f} {}", ratio.median, range_text(ratio));
+    return ratio_text(ratio);
 }
 
 std::string result_line(const Setting &setting, std::size_t number) {
@@ -96,8 +96,8 @@ std::string result_line(const Setting &setting, std::size_t number) {
                        figure(&LedgerMeasurement::deadlocks_per_1000_calls));
 }
 
-std::string measure_all(Connection &admin, const Options &options) {
-    create_ledger_template(admin, options.conninfo);
+Report measure_all(Connection &admin, const Options &options) {
+    create_ledger_template(admin, options);
     // A checkpoint in the middle of a run would be charged to whoever is running.
     admin.execute("CHECKPOINT");
     const std::vector<Setting> settings = run_all(admin, options);
@@ -114,16 +114,29 @@ std::string measure_all(Connection &admin, const Options &options) {
         for (std::size_t number = 0; number < setting.rounds.size(); ++number)
             if (!setting.rounds[number].empty())
                 text += result_line(setting, number);
-    return text;
+    return {.table = text, .plot = ""};
 }
 
 } // namespace
 
 int main(int argument_count, char **arguments) {
+    Options quick;
+    quick.run_seconds = 1;
+    quick.rounds = 2;
+    quick.clients = {1, 4};
+    Options smoke = quick;
+    smoke.run_seconds = 0.1;
+    smoke.rounds = 1;
+    smoke.clients = {1};
+    smoke.history_jobs = 1'000;
     return run_program(
         argument_count, arguments,
         {.name = "ledger",
          .description = "Measures apply_and_complete() against complete() alone, and against an "
                         "INSERT and UPDATEs written by hand.",
+         .options = {"--seconds", "--rounds", "--batch", "--clients"},
+         .full = {},
+         .quick = quick,
+         .smoke = smoke,
          .measure_all = measure_all});
 }

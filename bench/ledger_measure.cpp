@@ -32,9 +32,6 @@ constexpr int prepared_at_once = 1'000;
 // A prepared statement, and each statement in a function, is planned anew five times before its
 // plan is kept.
 constexpr int warm_up_calls_per_client = 8;
-// What each way has behind it before the first run: plans that are made on tables nobody has seen
-// statistics of are not what anybody wants to measure.
-constexpr int history_jobs = 20'000;
 constexpr int history_batch = 1'000;
 
 struct ClaimedJob {
@@ -216,12 +213,12 @@ void check_nothing_lost(const std::string &database, const Way &way, const Total
 
 } // namespace
 
-void create_ledger_template(Connection &admin, const std::string &conninfo) {
-    const std::string database = create_template_database(admin, conninfo);
+void create_ledger_template(Connection &admin, const Options &options) {
+    const std::string database = create_template_database(admin, options.conninfo);
     for (const std::string &statement : ledger_setup())
         Connection(database).execute(statement);
     for (const Way &way : ledger_ways())
-        for (int ended = 0; ended < history_jobs; ended += history_batch)
+        for (int ended = 0; ended < options.history_jobs; ended += history_batch)
             // A new session each time: an old one keeps the plans it made when tables were empty.
             Ender(database, way, history_batch)
                 .end(Preparer(database, way).claimed_jobs(history_batch));

@@ -4,6 +4,7 @@
 
 #include "faultline/connection.hpp"
 #include "ledger_ways.hpp"
+#include "program.hpp"
 
 #include <string>
 
@@ -15,7 +16,7 @@ struct LedgerMeasurement {
     double deadlocks_per_1000_calls;
 };
 
-void create_ledger_template(client::Connection &admin, const std::string &conninfo);
+void create_ledger_template(client::Connection &admin, const Options &options);
 
 // One run in a fresh copy of the template. A call that ends in a deadlock (40P01) is counted and
 // repeated. Throws for any other error, or when a job, an entry or a balance is not as it must be.

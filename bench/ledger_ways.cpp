@@ -140,7 +140,7 @@ Way apply_and_complete(const AccountSet &accounts) {
         .count_ended = "SELECT count(*) FROM faultline.ledger_entries e"
                        " JOIN faultline.ledger_transactions t USING (transaction_id)"
                        " JOIN faultline.jobs j ON j.job_id = e.job_id"
-                       " WHERE j.state = 'succeeded' AND t.state = 'a'",
+                       " WHERE j.state = 'succeeded' AND t.state IN ('a', 'r')",
         .balances_agree =
             "SELECT bool_and(a.balance IS NULL OR a.balance = coalesce(m.change, 0))"
             " FROM faultline.ledger_accounts a LEFT JOIN (SELECT account, sum(change) AS change"
@@ -190,8 +190,8 @@ Way by_hand(const AccountSet &accounts) {
 }
 
 std::vector<std::string> setup() {
-    std::vector<std::string> statements;
-    for (const Peer &peer : peers())
+    std::vector<std::string> statements{"CREATE EXTENSION faultline"};
+    for (const Peer &peer : {textbook(), faultline()})
         statements.insert(statements.end(), peer.setup.begin(), peer.setup.end());
     statements.insert(statements.end(), std::begin(hand_tables), std::end(hand_tables));
     statements.emplace_back(hand_end_one);

@@ -2,18 +2,13 @@
 #include "measure.hpp"
 
 #include "client.hpp"
+#include "crew.hpp"
 #include "database.hpp"
 
-#include <algorithm>
-#include <atomic>
-#include <barrier>
-#include <chrono>
-#include <exception>
 #include <fmt/format.h>
 #include <memory>
+#include <set>
 #include <stdexcept>
-#include <thread>
-#include <vector>
 
 namespace faultline::bench {
 
@@ -21,43 +16,62 @@ namespace {
 
 using client::Connection;
 using client::Result;
-using Clock = std::chrono::steady_clock;
 
-constexpr int history_jobs = 20'000; // finished jobs of each peer before the first run
 constexpr int history_batch = 1'000;
 // A prepared statement is planned anew five times before its plan is kept.
 constexpr int warm_up_cycles = 6;
 
-// What the client threads of a run share.
-struct Crew {
-    explicit Crew(int clients) : warmed(clients + 1), started(clients + 1), failures(clients) {}
+// The clients of a run and, for a queue with one reader, that reader.
+struct Clients {
+    std::vector<std::unique_ptr<Client>> cyclers;
+    std::unique_ptr<Client> reader;
 
-    std::barrier<> warmed;
-    std::barrier<> started;
-    std::atomic<bool> stop{false};
-    std::vector<std::exception_ptr> failures;
+    [[nodiscard]] std::int64_t sum(std::int64_t (Client::*count)() const) const {
+        std::int64_t total = reader ? ((*reader).*count)() : 0;
+        for (const std::unique_ptr<Client> &client : cyclers)
+            total += ((*client).*count)();
+        return total;
+    }
 };
 
-void run_client(Crew &crew, std::size_t number, std::unique_ptr<Client> &client,
-                std::int64_t &warm_up_completed, auto create) {
-    try {
-        client = create();
-        for (int cycle = 0; cycle < warm_up_cycles; ++cycle)
-            client->cycle();
-        warm_up_completed = client->completed_count();
-    } catch (...) {
-        crew.failures[number] = std::current_exception();
-        crew.stop = true;
-    }
-    crew.warmed.arrive_and_wait();
-    crew.started.arrive_and_wait();
-    try {
-        while (!crew.stop)
-            client->cycle();
-    } catch (...) {
-        crew.failures[number] = std::current_exception();
-        crew.stop = true;
-    }
+Clients connect(const std::string &conninfo, const Peer &peer, const Load &load) {
+    Clients clients;
+    for (int number = 0; number < load.clients; ++number)
+        clients.cyclers.push_back(std::make_unique<Client>(conninfo, peer, load.batch, number));
+    if (!peer.tick.empty())
+        clients.reader = std::make_unique<Client>(conninfo, peer, load.batch, load.clients);
+    return clients;
+}
+
+void warm_up(const Clients &clients) {
+    Crew crew;
+    for (const std::unique_ptr<Client> &client : clients.cyclers)
+        crew.add([&client] {
+            for (int cycle = 0; cycle < warm_up_cycles; ++cycle)
+                client->cycle();
+        });
+    crew.join();
+    while (clients.reader && clients.reader->completed_count() == 0)
+        clients.reader->read();
+}
+
+void run(const Clients &clients, double run_seconds) {
+    static constexpr std::chrono::milliseconds nothing_to_read{1};
+    Crew crew;
+    for (const std::unique_ptr<Client> &client : clients.cyclers)
+        crew.add([&client, &crew] {
+            while (!crew.stopping())
+                client->cycle();
+        });
+    if (clients.reader)
+        crew.add([&clients, &crew] {
+            while (!crew.stopping())
+                if (!clients.reader->read())
+                    std::this_thread::sleep_for(nothing_to_read);
+        });
+    crew.sleep_until(Clock::now() +
+                     std::chrono::duration_cast<Clock::duration>(Seconds(run_seconds)));
+    crew.stop_and_join(); // a client ends with its cycle, and that time counts
 }
 
 struct Totals {
@@ -68,47 +82,20 @@ struct Totals {
     double wal_bytes = 0; // of the measured jobs
 };
 
-void wait_until_stopped(const Crew &crew, Clock::time_point deadline) {
-    constexpr std::chrono::milliseconds look_again{20};
-    while (!crew.stop && Clock::now() < deadline)
-        std::this_thread::sleep_until(std::min(deadline, Clock::now() + look_again));
-}
-
 Totals run_clients(Connection &admin, const std::string &conninfo, const Peer &peer,
-                   const Scenario &scenario, double run_seconds) {
-    const auto count = static_cast<std::size_t>(scenario.clients);
-    Crew crew(scenario.clients);
-    std::vector<std::unique_ptr<Client>> clients(count);
-    std::vector<std::int64_t> warm_up_completed(count);
+                   const Load &load, double run_seconds) {
+    const Clients clients = connect(conninfo, peer, load);
+    warm_up(clients);
     Totals totals;
-    {
-        std::vector<std::jthread> threads;
-        for (std::size_t number = 0; number < count; ++number)
-            threads.emplace_back([&, number] {
-                run_client(crew, number, clients[number], warm_up_completed[number], [&] {
-                    return std::make_unique<Client>(conninfo, peer, scenario.batch,
-                                                    static_cast<int>(number));
-                });
-            });
-        crew.warmed.arrive_and_wait();
-        totals.wal_bytes = -wal_position_bytes(admin);
-        const Clock::time_point start = Clock::now();
-        crew.started.arrive_and_wait();
-        wait_until_stopped(crew, start + std::chrono::duration_cast<Clock::duration>(
-                                             std::chrono::duration<double>(run_seconds)));
-        crew.stop = true;
-        threads.clear(); // joins: a client ends with its cycle, and that time counts
-        totals.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-        totals.wal_bytes += wal_position_bytes(admin);
-    }
-    for (const std::exception_ptr &failure : crew.failures)
-        if (failure)
-            std::rethrow_exception(failure);
-    for (std::size_t number = 0; number < count; ++number) {
-        totals.enqueued += clients[number]->enqueued_count();
-        totals.completed += clients[number]->completed_count();
-        totals.measured += clients[number]->completed_count() - warm_up_completed[number];
-    }
+    totals.measured = -clients.sum(&Client::completed_count);
+    totals.wal_bytes = -wal_position_bytes(admin);
+    const Clock::time_point start = Clock::now();
+    run(clients, run_seconds);
+    totals.seconds = seconds_since(start);
+    totals.wal_bytes += wal_position_bytes(admin);
+    totals.enqueued = clients.sum(&Client::enqueued_count);
+    totals.completed = clients.sum(&Client::completed_count);
+    totals.measured += totals.completed;
     return totals;
 }
 
@@ -136,26 +123,39 @@ Measurement figures(Connection &connection, const Peer &peer, const Totals &tota
     };
 }
 
+// Whole, so that nothing is left over: neither held between two turns, nor unread.
+void give_history(const Peer &peer, const std::string &database, int jobs) {
+    Client client(database, peer, history_batch, 0);
+    while (client.enqueued_count() < jobs) {
+        client.enqueue();
+        while (peer.tick.empty() && client.completed_count() < client.enqueued_count())
+            client.complete(client.claim());
+    }
+    while (client.completed_count() < client.enqueued_count())
+        client.read();
+}
+
 } // namespace
 
-void create_template(client::Connection &admin, const std::string &conninfo) {
-    const std::string database = create_template_database(admin, conninfo);
-    for (const Peer &peer : peers()) {
-        for (const char *statement : peer.setup)
-            Connection(database).execute(statement);
-        Client client(database, peer, history_batch, 0);
-        while (client.completed_count() < history_jobs)
-            client.cycle();
-    }
+std::vector<Peer> create_template(client::Connection &admin, const Options &options,
+                                  std::string &absent) {
+    const std::string database = create_template_database(admin, options.conninfo);
+    const std::vector<Peer> peers = install_peers(options.peers, database, absent);
+    std::set<std::string> with_history;
+    for (const Peer &peer : peers)
+        if (with_history.insert(peer.schema).second)
+            give_history(peer, database, options.history_jobs);
     Connection(database).execute("VACUUM (ANALYZE)");
+    // A checkpoint in the middle of a run would be charged to whoever is running.
+    admin.execute("CHECKPOINT");
+    return peers;
 }
 
 Measurement measure(client::Connection &admin, const std::string &conninfo, const Peer &peer,
-                    const Scenario &scenario, double run_seconds) {
+                    const Load &load, double run_seconds) {
     const std::string database = copy_template_database(admin, conninfo);
-    if (peer.after_copy != nullptr)
-        Connection(database).execute(peer.after_copy);
-    const Totals totals = run_clients(admin, database, peer, scenario, run_seconds);
+    prepare_copy(peer, database);
+    const Totals totals = run_clients(admin, database, peer, load, run_seconds);
     wait_for_backends_to_end(admin);
     Connection connection(database);
     check_nothing_lost(peer, totals, connection.execute(peer.count_unfinished).bigint(0, 0));

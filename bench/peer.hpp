@@ -1,35 +1,72 @@
-// Owns what the benchmark knows of each queue that it measures: the SQL of its verbs.
-// A peer is data, so that both run through the very same client loop.
+// Owns what the benchmarks know of each queue that they measure: the SQL of its verbs. A peer is
+// data, described once, so that in every scenario all run through the very same client code.
 #pragma once
 
-#include <array>
-#include <cstddef>
+#include "faultline/connection.hpp"
+
 #include <string>
 #include <vector>
 
 namespace faultline::bench {
 
-struct Peer {
-    const char *name;
-    std::vector<const char *> setup; // run once, in the template database
-    // Run in each copy of the template, or nullptr.
-    const char *after_copy;
-    const char *enqueue_one;   // $1 payload
-    const char *enqueue_many;  // $1 jsonb[] of payloads
-    const char *claim;         // $1 worker, $2 max_jobs; the first columns are id [, token]
-    bool has_lease_token;      // claim returns a token and complete wants it
-    const char *complete_one;  // $1 id [, $2 token]
-    const char *complete_many; // $1 bigint[] of ids [, $2 bigint[] of tokens]
-    // What the last column of each row that complete_* returns must say; nullptr: it returns no
-    // rows, and the count of updated rows confirms it.
-    const char *success_verdict;
-    const char *count_unfinished; // one row: jobs that are queued or running
-    const char *hot_table;        // the table whose updates are counted
+// How a completion says how many jobs it ended.
+enum class Confirmation {
+    affected_rows, // as the count of its command tag
+    verdicts,      // a row each, "succeeded" in the last column
+    count,         // one row with a number
+    whole_batch,   // says nothing of single jobs
 };
 
-inline constexpr std::size_t peer_count = 2;
-const std::array<Peer, peer_count> &peers();
-const Peer &textbook();
+struct Peer {
+    std::string name;
+    std::string note;   // what a reader of its figures must know
+    std::string schema; // holds its tables; peers with the same schema are variants of one queue
+    bool keeps_finished = true;
+
+    // One row, one column: NULL when the peer can be measured here, else what is missing.
+    std::string missing;
+    std::vector<std::string> setup; // run once, in the template database
+    // Instead of setup: the package that bench/peers/statements.mjs installs, and whose statements
+    // it records.
+    std::string package;
+    std::vector<std::string> after_copy; // run in each copy of the template
+    std::string session;                 // run by each connection
+
+    std::string enqueue_one;  // $1 payload
+    std::string enqueue_many; // $1 jsonb[] of payloads
+    // Instead, both take $1 json: an array of documents {"data": payload}.
+    bool enqueues_documents = false;
+    std::string claim;              // $1 worker, $2 max_jobs; the first columns are id, token
+    std::string id_type = "bigint"; // of ids
+    std::string complete_one;       // $1 id, $2 token
+    std::string complete_many;      // arrays of them
+    Confirmation confirmation = Confirmation::affected_rows;
+    // When not empty: completes and claims at once. $1 worker, $2 max_jobs, $3 ids, $4 tokens; the
+    // columns are id, token, verdict: "claimed" for new jobs.
+    std::string turn;
+    // When not empty: one reader takes whole batches, which this statement cuts now and then.
+    std::string tick;
+
+    std::string enqueue_scheduled; // $1 count: jobs before all others in order, due in an hour
+    std::string long_lease;        // makes claims hold for an hour, where that is not so anyway
+    std::string count_unfinished;  // one row: jobs that are queued or running
+    std::string hot_table;         // the table whose updates are counted
+};
+
+Peer textbook();
+Peer faultline();
+
+// All that are described, in the order in which they are printed.
+std::vector<Peer> all_peers();
+
+// The peers of these names that can be measured here, installed in the template database. Throws
+// for a name that is not known. Says in `absent` which are missing and why.
+std::vector<Peer> install_peers(const std::vector<std::string> &names, const std::string &database,
+                                std::string &absent);
+
+std::string notes_of(const std::vector<Peer> &peers);
+// Runs the peer's preparation of a fresh copy of the template.
+void prepare_copy(const Peer &peer, const std::string &database);
 
 // The 97-byte JSON document that every job carries.
 inline constexpr const char *payload = R"({"order":"ord_0000184467","customer":"cus_48216",)"

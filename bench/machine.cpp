@@ -1,15 +1,13 @@
-// Implements the report.
-#include "report.hpp"
+// Implements the description of machine, server and settings.
+#include "machine.hpp"
 
-#include "figures.hpp"
+#include "peer.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fstream>
-#include <functional>
 #include <stdexcept>
 #include <sys/utsname.h>
 #include <thread>
@@ -55,24 +53,6 @@ std::string settings(Connection &admin) {
     return text;
 }
 
-std::string result_line(const ScenarioResult &result) {
-    const auto &[old_rounds, new_rounds] = result.rounds;
-    const Ratio ratio = ratio_of(values_of(new_rounds, &Measurement::jobs_per_second),
-                                 values_of(old_rounds, &Measurement::jobs_per_second));
-    return fmt::format(
-        "{:>5} {:>7} {:>9} {:>9} {:>6.2f} {:>13} {:>7.0f} {:>7.0f} {:>6.1f} {:>6.1f} {:>6.2f} "
-        "{:>6.2f}\n",
-        result.scenario.batch, result.scenario.clients,
-        grouped(median_of(old_rounds, &Measurement::jobs_per_second)),
-        grouped(median_of(new_rounds, &Measurement::jobs_per_second)), ratio.median,
-        range_text(ratio), median_of(old_rounds, &Measurement::wal_bytes_per_job),
-        median_of(new_rounds, &Measurement::wal_bytes_per_job),
-        median_of(old_rounds, &Measurement::hot_updates_percent),
-        median_of(new_rounds, &Measurement::hot_updates_percent),
-        median_of(old_rounds, &Measurement::dead_rows_per_job),
-        median_of(new_rounds, &Measurement::dead_rows_per_job));
-}
-
 } // namespace
 
 void check_durable(client::Connection &admin) {
@@ -98,22 +78,6 @@ std::string describe_run(client::Connection &admin, const std::string &command_l
     text += fmt::format("settings  {}\n", settings(admin));
     text += fmt::format("payload   {} bytes of JSON\n", std::char_traits<char>::length(payload));
     text += fmt::format("command   {}\n", command_line);
-    return text;
-}
-
-std::string describe_results(const std::vector<ScenarioResult> &results, double run_seconds,
-                             int rounds) {
-    std::string text = fmt::format(
-        "Lifecycle: enqueue, claim and complete, three transactions; {} rounds of {:g} s, medians\n"
-        "T = textbook SKIP LOCKED queue, F = Faultline; ratio = F / T inside a round\n\n",
-        rounds, run_seconds);
-    text += fmt::format("{:>13} {:>19} {:>20} {:>15} {:>13} {:>13}\n", "", "jobs/s", "F / T",
-                        "WAL bytes/job", "HOT updates %", "dead rows/job");
-    text += fmt::format(
-        "{:>5} {:>7} {:>9} {:>9} {:>6} {:>13} {:>7} {:>7} {:>6} {:>6} {:>6} {:>6}\n", "batch",
-        "clients", "T", "F", "ratio", "(low..high)", "T", "F", "T", "F", "T", "F");
-    for (const ScenarioResult &result : results)
-        text += result_line(result);
     return text;
 }
 
