@@ -122,7 +122,7 @@ bool Client::read() {
 }
 
 void Client::tick() {
-    if (Clock::now() - last_tick_ < tick_period)
+    if (peer_.tick.empty() || Clock::now() - last_tick_ < tick_period)
         return;
     connection_.execute(peer_.tick);
     last_tick_ = Clock::now();

@@ -30,6 +30,7 @@ class Client {
     Client(const std::string &conninfo, const Peer &peer, int batch, int number);
 
     void enqueue(); // one batch
+    void tick();    // if the queue wants it and it is time
     Claimed claim();
     void complete(const Claimed &claimed);
 
@@ -46,7 +47,6 @@ class Client {
   private:
     void prepare(const char *name, const std::string &types, const std::string &statement);
     void turn();
-    void tick();
 
     const Peer &peer_;
     const int batch_;
