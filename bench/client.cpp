@@ -39,6 +39,14 @@ Parameter values(const std::vector<std::string> &texts, int batch) {
     return Parameter(texts.front());
 }
 
+// A limit that is a parameter would be planned as if it were a tenth of the table.
+std::string with_limit(std::string claim, int batch) {
+    constexpr std::string_view mark = ":max_jobs";
+    if (const std::size_t place = claim.find(mark); place != std::string::npos)
+        claim.replace(place, mark.size(), std::to_string(batch));
+    return claim;
+}
+
 // The rows that a command without RETURNING reports: "UPDATE 100".
 std::int64_t affected_count(const Result &result) {
     const std::string_view tag = result.command_tag();
@@ -88,7 +96,7 @@ Client::Client(const std::string &conninfo, const Peer &peer, int batch, int num
     const char *array = batch == 1 ? "" : "[]";
     prepare("enqueue", peer.enqueues_documents ? "json" : fmt::format("jsonb{}", array),
             batch == 1 ? peer.enqueue_one : peer.enqueue_many);
-    prepare("claim", "text, int", peer.claim);
+    prepare("claim", "text, int", with_limit(peer.claim, batch));
     prepare("complete", fmt::format("{0}{1}, bigint{1}", peer.id_type, array),
             batch == 1 ? peer.complete_one : peer.complete_many);
     if (!peer.turn.empty())

@@ -26,14 +26,16 @@ std::string create_template_database(Connection &admin, const std::string &conni
     return conninfo + " dbname=" + template_database;
 }
 
-std::string copy_template_database(Connection &admin, const std::string &conninfo) {
-    drop_database(admin, run_database);
-    admin.execute(fmt::format("CREATE DATABASE {} TEMPLATE {}", run_database, template_database));
-    return conninfo + " dbname=" + run_database;
+std::string copy_template_database(Connection &admin, const std::string &conninfo,
+                                   const char *name) {
+    drop_database(admin, name);
+    admin.execute(fmt::format("CREATE DATABASE {} TEMPLATE {}", name, template_database));
+    return conninfo + " dbname=" + name;
 }
 
 void drop_databases(Connection &admin) {
     drop_database(admin, run_database);
+    drop_database(admin, second_database);
     drop_database(admin, template_database);
 }
 

@@ -11,10 +11,12 @@ namespace faultline::bench {
 // Names of the databases that the benchmarks create and drop; they touch no other.
 inline constexpr const char *template_database = "faultline_bench_template";
 inline constexpr const char *run_database = "faultline_bench_run";
+inline constexpr const char *second_database = "faultline_bench_second"; // beside the other
 
 // Both return the connection string of the database that they made.
 std::string create_template_database(client::Connection &admin, const std::string &conninfo);
-std::string copy_template_database(client::Connection &admin, const std::string &conninfo);
+std::string copy_template_database(client::Connection &admin, const std::string &conninfo,
+                                   const char *name = run_database);
 void drop_databases(client::Connection &admin);
 
 double wal_position_bytes(client::Connection &connection);

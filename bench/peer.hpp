@@ -36,7 +36,8 @@ struct Peer {
     std::string enqueue_many; // $1 jsonb[] of payloads
     // Instead, both take $1 json: an array of documents {"data": payload}.
     bool enqueues_documents = false;
-    std::string claim;              // $1 worker, $2 max_jobs; the first columns are id, token
+    // $1 worker, $2 max_jobs, or :max_jobs as a constant; the first columns are id, token
+    std::string claim;
     std::string id_type = "bigint"; // of ids
     std::string complete_one;       // $1 id, $2 token
     std::string complete_many;      // arrays of them

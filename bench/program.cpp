@@ -47,6 +47,9 @@ void add_options(CLI::App &app, const Program &program, Options &options) {
     add("--clients", options.clients, "concurrent connections", 1, clients_max);
     add("--rate", options.rate, "jobs offered per second", 1.0, rate_max);
     add("--ready", options.ready, "jobs that wait", std::int64_t{1}, ready_max);
+    add("--scheduled", options.scheduled, "jobs before them that are not due", std::int64_t{1},
+        ready_max);
+    add("--running", options.running, "jobs before them that run", std::int64_t{1}, ready_max);
     add("--jobs", options.jobs, "jobs that one figure is taken of", 1, jobs_max);
     const std::vector<std::string> &taken = program.options;
     if (std::find(taken.begin(), taken.end(), "--peers") != taken.end())

@@ -20,7 +20,9 @@ struct Options {
     std::vector<int> clients{1, 4, 16};
     double rate = 1'000;                                        // jobs a second
     std::vector<std::int64_t> ready{1'000, 100'000, 1'000'000}; // jobs that wait
-    int jobs = 1'000;                                           // that one figure is taken of
+    std::int64_t scheduled = 100'000; // jobs before them in order, not due yet
+    std::int64_t running = 10'000;    // jobs before them in order
+    int jobs = 1'000;                 // that one figure is taken of
 
     // What every queue has behind it before the first run: plans that are made on tables nobody has
     // seen statistics of are not what anybody wants to measure.

@@ -1,7 +1,7 @@
 // Installs a queue from npm in the database of the environment (PGDATABASE) and prints, as JSON, the
-// statements that its own client sends, recorded from the installed package. Where the client puts a
-// constant (the queue's name, a limit) or a value of its own, it becomes a constant or a parameter as
-// bench/peer.hpp has them. Usage: node statements.mjs graphile-worker | pg-boss
+// statements that its own client sends, recorded from the installed package. Parameters become those
+// that bench/peer.hpp names, or constants; constants stay, as plans depend on them.
+// Usage: node statements.mjs graphile-worker | pg-boss
 import { createRequire } from 'node:module';
 import pg from 'pg';
 
@@ -61,7 +61,7 @@ async function graphileWorker(pool) {
   return {
     version: version('graphile-worker'),
     claim: replaced(
-      replaced(claim_text, `limit ${limit_mark}`, 'limit $2'), 'returning *',
+      replaced(claim_text, String(limit_mark), ':max_jobs'), 'returning *',
       'returning jobs.id, null, jobs.payload, jobs.attempts'),
     complete_one,
     complete_many,
@@ -100,7 +100,7 @@ async function pgBoss(pool) {
     enqueue_one: insert,
     enqueue_many: insert,
     claim: replaced(
-      replaced(claim, `LIMIT ${limit_mark}`, 'LIMIT $2'), 'RETURNING j.id',
+      replaced(claim, String(limit_mark), ':max_jobs'), 'RETURNING j.id',
       'RETURNING j.id, null'),
     complete_one: completing('ARRAY[$1]::uuid[]'),
     complete_many: completing('$1::uuid[]'),
