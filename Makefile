@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak worker-figures docs lab new-failure-mode FORCE
+        format bench drain model soak simulate worker-figures docs lab new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -146,6 +146,9 @@ model: setup ## check the protocol with Spin, and what each protection is there 
 
 soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 1"
 	@lab/drills/soak $(ARGS)
+
+simulate: setup ## clients, faults and time from a seed; SEED=42 or SEEDS=1..200
+	@lab/simulator/simulate --seeds $(or $(SEED),$(SEEDS),1..20) $(ARGS)
 
 worker-figures: setup ## how soon a dead client's job runs again, and what an idle server costs
 	@lab/drills/worker-figures $(ARGS)
