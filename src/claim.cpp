@@ -6,6 +6,7 @@
 #include "claim_row.hpp"
 
 #include "arguments.hpp"
+#include "asynchronous_claims.hpp"
 #include "clock.hpp"
 #include "expire.hpp"
 #include "instance.hpp"
@@ -65,8 +66,10 @@ void claim_from_queue(Claim &claim, const text *queue) {
     Table live_jobs = open_table(relation_ids().live_jobs);
     QueuePolicy policy = require_queue(queue);
     require_access(policy, AccessLevel::worker);
+    begin_claim_writes();
     if (!policy.paused && !claim_by_window(claim, policy, live_jobs))
         claim_by_order(claim, policy, live_jobs);
+    end_claim_writes();
     close_table(live_jobs);
     close_ledger(claim.ledger);
     end_verb();

@@ -43,6 +43,7 @@ extern "C" {
 #include "common/pg_prng.h"
 #include "common/sha2.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"

@@ -10,6 +10,7 @@ bool allow_virtual_clock = false;
 bool allow_same_transaction = false;
 bool strict_lease = false;
 bool trace_events = false;
+bool asynchronous_claims = false;
 bool lab = false;
 int lock_timeout_milliseconds = 100;
 int audit_interval_milliseconds = 10'000;
@@ -169,6 +170,13 @@ void define() {
         "Such a claim is invisible to others until it ends, and a crash does not count as an "
         "attempt.",
         &allow_same_transaction, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("faultline.asynchronous_claims",
+                             "Lets a transaction that only claims commit without waiting for the "
+                             "disk, and for standbys.",
+                             "A crash of the server may then forget the claim and its attempt; the "
+                             "job runs again. No other write loses its durability.",
+                             &asynchronous_claims, false, PGC_USERSET, 0, nullptr, nullptr,
+                             nullptr);
     DefineCustomBoolVariable("faultline.strict_lease",
                              "Refuses calls under a lease that has expired.",
                              "When off, a worker that is late may still end its job as long as "

@@ -11,6 +11,7 @@ extern bool allow_virtual_clock;
 extern bool allow_same_transaction;
 extern bool strict_lease;
 extern bool trace_events;
+extern bool asynchronous_claims;
 extern bool lab;
 extern int lock_timeout_milliseconds;
 extern int audit_interval_milliseconds;

@@ -2,6 +2,7 @@
 // whether it called a verb.
 #include "transaction.hpp"
 
+#include "asynchronous_claims.hpp"
 #include "debug_point.hpp"
 #include "hash.hpp"
 #include "window/pending.hpp"
@@ -21,6 +22,7 @@ void forget_transaction() {
     prepare_forbidden = false;
     verb_called = false;
     earliest_lease_end = no_time;
+    forget_claim_writes();
 }
 
 void on_transaction_event(XactEvent event, void *) {
@@ -35,8 +37,10 @@ void on_transaction_event(XactEvent event, void *) {
     case XACT_EVENT_PRE_COMMIT:
         if (verb_called)
             debug_point(DebugPoint::transaction_pre_commit);
+        choose_commit_flush();
         break;
     case XACT_EVENT_COMMIT:
+        check_commit_flush();
         if (verb_called)
             debug_point(DebugPoint::transaction_committed);
         if (earliest_lease_end != no_time)

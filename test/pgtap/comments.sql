@@ -49,7 +49,7 @@ SELECT results_eq($$
   SELECT name, short_desc <> '' AND short_desc LIKE '%.' FROM pg_settings
    WHERE name LIKE 'faultline.%' ORDER BY name$$,
   $$VALUES ('faultline.allow_same_transaction', true), ('faultline.allow_virtual_clock', true),
-           ('faultline.audit_interval', true), ('faultline.audit_timeout', true),
+           ('faultline.asynchronous_claims', true), ('faultline.audit_interval', true), ('faultline.audit_timeout', true),
            ('faultline.background_worker', true), ('faultline.create_partitions_timeout', true),
            ('faultline.databases', true), ('faultline.debug_points', true),
            ('faultline.delete_finished_rows', true), ('faultline.delete_finished_timeout', true),
