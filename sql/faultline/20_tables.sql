@@ -1,6 +1,8 @@
 -- The rows: durable truth.  Only the functions of this extension write here; people and tools
 -- read the views.  Column order is by alignment (eight bytes first), because the live row's size
--- decides how many claims stay HOT.  src/storage/columns.hpp names the same columns by number.
+-- decides how many claims stay HOT.  In live_jobs the columns that a claim changes stand side by side:
+-- its WAL record has what lies between the first and the last changed byte.
+-- src/storage/columns.hpp names the same columns by number.
 --
 -- No table has a CHECK or foreign key on the hot path: the C++ transitions verify the same rules
 -- row by row (src/storage/live_jobs.cpp) and check_invariants() proves them at any time.
@@ -32,20 +34,20 @@ CREATE TABLE faultline.live_jobs (
   job_id bigint NOT NULL,
   next_run_at timestamptz NOT NULL,
   enqueued_at timestamptz NOT NULL,
-  lease_token bigint,
-  lease_expires_at timestamptz,
-  claimed_at timestamptz,
   cancel_requested_at timestamptz,
   queue_id integer NOT NULL,
-  attempt integer NOT NULL,
   attempts_uncounted integer NOT NULL,
   max_attempts integer NOT NULL,
   generation integer NOT NULL,
   priority smallint NOT NULL,
-  state "char" NOT NULL,
   declares_effect boolean NOT NULL,
-  kind text,
+  state "char" NOT NULL,
+  attempt integer NOT NULL,
+  lease_token bigint,
+  lease_expires_at timestamptz,
+  claimed_at timestamptz,
   lease_owner text,
+  kind text,
   idempotency_key text,
   payload jsonb NOT NULL,
   headers jsonb,
