@@ -19,7 +19,6 @@ namespace {
 constexpr ColumnPair finished_from_live[] = {
     {finished_column::job_id, live_column::job_id},
     {finished_column::enqueued_at, live_column::enqueued_at},
-    {finished_column::claimed_at, live_column::claimed_at},
     {finished_column::lease_token, live_column::lease_token},
     {finished_column::queue_id, live_column::queue_id},
     {finished_column::attempt, live_column::attempt},
@@ -28,7 +27,6 @@ constexpr ColumnPair finished_from_live[] = {
     {finished_column::priority, live_column::priority},
     {finished_column::declares_effect, live_column::declares_effect},
     {finished_column::kind, live_column::kind},
-    {finished_column::lease_owner, live_column::lease_owner},
     {finished_column::idempotency_key, live_column::idempotency_key},
     {finished_column::payload, live_column::payload},
     {finished_column::headers, live_column::headers},

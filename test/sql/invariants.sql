@@ -254,7 +254,7 @@ SELECT * FROM pg_temp.unguarded($$UPDATE faultline.ledger_entries SET created_at
 SELECT * FROM pg_temp.unguarded($$UPDATE faultline.ledger_transactions SET created_at = created_at + interval '1 s' WHERE transaction_id = 'back3'$$);
 -- INV_023: it was written by an attempt that ended in no other way
 SELECT * FROM pg_temp.unguarded($$INSERT INTO faultline.ended_attempts
-  SELECT job_id, claimed_at, finished_at, 5, queue_id, attempt, generation, 'x', false FROM faultline.finished_jobs WHERE job_id = 13508$$);
+  SELECT job_id, finished_at, finished_at, 5, queue_id, attempt, generation, 'x', false FROM faultline.finished_jobs WHERE job_id = 13508$$);
 -- INV_027: a reversal mirrors what it reverses
 SELECT * FROM pg_temp.unguarded($$UPDATE faultline.ledger_transactions SET reverses = 't4' WHERE transaction_id = 'back3'$$);
 SELECT * FROM pg_temp.unguarded($$UPDATE faultline.ledger_transactions SET reverses = 'nothing' WHERE transaction_id = 'back3'$$);
