@@ -50,6 +50,17 @@ inline constexpr std::int64_t max_runtime_microseconds_max = 30 * microseconds_p
 // Delays, back-off and retention share one ceiling of ten years.
 inline constexpr std::int64_t delay_microseconds_max = 3'650 * microseconds_per_day;
 
+// wait_for_jobs().
+inline constexpr int wait_queues_max = 32;
+inline constexpr std::int64_t wait_microseconds_default = 20 * microseconds_per_second;
+inline constexpr std::int64_t wait_microseconds_max = microseconds_per_day;
+// So often one of the waiters of a queue looks for jobs that nobody was told of, such as those of
+// prepared transactions; without shared memory every waiter looks, this often.
+inline constexpr std::int64_t wait_look_microseconds = microseconds_per_second;
+inline constexpr std::int64_t wait_poll_microseconds = 100'000;
+// After a look a waiter pauses this many times as long as the look took.
+inline constexpr int wait_look_cost_factor = 50;
+
 // Expired leases that one claim settles on its way, besides the jobs it was asked for.
 inline constexpr int claim_takeovers_max = 16;
 

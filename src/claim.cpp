@@ -15,6 +15,7 @@
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "waiters/registry.hpp"
 
 namespace faultline {
 
@@ -70,6 +71,7 @@ void claim_from_queue(Claim &claim, const text *queue) {
     if (!policy.paused && !claim_by_window(claim, policy, live_jobs))
         claim_by_order(claim, policy, live_jobs);
     end_claim_writes();
+    use_wakeup(policy.queue_id);
     close_table(live_jobs);
     close_ledger(claim.ledger);
     end_verb();

@@ -7,6 +7,7 @@
 #include "result.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
+#include "waiters/arrivals.hpp"
 
 #include "../core/fence.hpp"
 #include "../core/lease.hpp"
@@ -111,6 +112,7 @@ RowClaim claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Ta
         debug_point(DebugPoint::claim_after_update);
         remember_claim(lease.token);
         remember_lease_end(lease.expires_at);
+        note_claim(policy.queue_id);
         claim.lease_end = lease.expires_at;
         add_claimed_job(claim, queue_name, row, lease);
         claim.jobs_claimed++;

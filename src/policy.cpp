@@ -10,6 +10,7 @@
 #include "storage/relations.hpp"
 #include "storage/scan.hpp"
 #include "storage/table.hpp"
+#include "waiters/arrivals.hpp"
 #include "window/pending.hpp"
 
 namespace faultline {
@@ -228,6 +229,7 @@ FAULTLINE_FUNCTION(faultline_policy_changed) {
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                 errmsg("faultline.policy_changed() can only be called as a trigger"));
     CacheInvalidateRelcacheByRelid(faultline::relation_ids().queues);
+    faultline::note_policy_change();
     PG_RETURN_POINTER(nullptr);
 }
 

@@ -5,6 +5,8 @@
 #include "asynchronous_claims.hpp"
 #include "debug_point.hpp"
 #include "hash.hpp"
+#include "waiters/arrivals.hpp"
+#include "waiters/registry.hpp"
 #include "window/pending.hpp"
 #include "worker_state.hpp"
 
@@ -23,6 +25,7 @@ void forget_transaction() {
     verb_called = false;
     earliest_lease_end = no_time;
     forget_claim_writes();
+    end_arrivals();
 }
 
 void on_transaction_event(XactEvent event, void *) {
@@ -46,10 +49,13 @@ void on_transaction_event(XactEvent event, void *) {
         if (earliest_lease_end != no_time)
             publish_lease_end(earliest_lease_end);
         pending_hints_on_commit();
+        tell_arrivals();
         forget_transaction();
         break;
     case XACT_EVENT_ABORT:
         pending_hints_on_abort();
+        give_back_arrivals();
+        abandon_wait();
         forget_transaction();
         break;
     case XACT_EVENT_PREPARE:
@@ -63,10 +69,13 @@ void on_transaction_event(XactEvent event, void *) {
 
 void on_subtransaction_event(SubXactEvent event, SubTransactionId ended, SubTransactionId parent,
                              void *) {
-    if (event == SUBXACT_EVENT_COMMIT_SUB)
+    if (event == SUBXACT_EVENT_COMMIT_SUB) {
         pending_hints_on_subcommit(ended, parent);
-    else if (event == SUBXACT_EVENT_ABORT_SUB)
+        keep_subtransaction();
+    } else if (event == SUBXACT_EVENT_ABORT_SUB) {
         pending_hints_on_subabort(ended);
+        undo_subtransaction();
+    }
 }
 
 } // namespace

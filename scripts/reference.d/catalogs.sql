@@ -17,12 +17,12 @@ $$;
 
 -- One line per parameter: inputs only, those of a result table are in the result.
 CREATE FUNCTION pg_temp.signature(routine oid) RETURNS text LANGUAGE sql AS $$
-  SELECT p.proname || '('
+  SELECT CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END || p.proname || '('
          || coalesce(E'\n' || string_agg('    ' || p.proargnames[i] || ' '
               || pg_temp.type_name(p.proargtypes[i - 1], -1)
               || coalesce(' = ' || pg_temp.plain_default(pg_get_function_arg_default(p.oid, i)), ''),
               E',\n' ORDER BY i) || E'\n', '')
-         || ') -> ' || replace(pg_get_function_result(p.oid), 'faultline.', '')
+         || ')' || coalesce(' -> ' || replace(pg_get_function_result(p.oid), 'faultline.', ''), '')
     FROM pg_proc p LEFT JOIN generate_series(1, p.pronargs) AS i ON true
    WHERE p.oid = routine
    GROUP BY p.oid, p.proname

@@ -58,6 +58,11 @@ CREATE FUNCTION faultline.claim_any(
 COMMENT ON FUNCTION faultline.claim_any(text[], text, integer, interval) IS
   'As claim(), from several queues in order of preference: a later queue is asked only for what the earlier ones could not give.';
 
+CREATE PROCEDURE faultline.wait_for_jobs(queues text[], max_wait interval = '20 s')
+  LANGUAGE c AS 'MODULE_PATHNAME', 'faultline_wait_for_jobs';
+COMMENT ON PROCEDURE faultline.wait_for_jobs(text[], interval) IS
+  'Returns when one of the queues (1 to 32) probably has a ready job, or when max_wait (0 to 24 h, null for 20 s) has passed; claim() then tells which. Holds no snapshot, no transaction and no lock while it waits. Of those who wait as many are woken as jobs arrived, the longest waiting first. It must be a transaction of its own: inside a transaction block, a function or another procedure it raises 2D000. What no commit announces, such as the jobs of COMMIT PREPARED, is noticed within a second. Without preload it looks at the rows ten times a second. Raises JQ005 for an unknown queue, also when it is dropped meanwhile.';
+
 CREATE FUNCTION faultline.complete(job_id bigint, lease_token bigint, result jsonb = NULL) RETURNS text
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_complete';
 COMMENT ON FUNCTION faultline.complete(bigint, bigint, jsonb) IS

@@ -8,7 +8,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
    WHERE p.pronamespace = 'faultline'::regnamespace
      AND p.proname = ANY (ARRAY['clock_now', 'duties', 'queue_visible', 'payload_visible'] || CASE level
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
-       WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'complete', 'complete_many', 'turn', 'fail',
+       WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'wait_for_jobs', 'complete', 'complete_many', 'turn', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',
                                 'apply_and_complete', 'apply_and_complete_many', 'transaction_status']
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
@@ -68,7 +68,7 @@ BEGIN
     ON CONFLICT DO NOTHING;
   EXECUTE format('GRANT USAGE ON SCHEMA faultline TO %s', role);
   FOR granted IN SELECT faultline.level_functions(level) LOOP
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', granted, role);
+    EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', granted, role);
   END LOOP;
   EXECUTE format('GRANT SELECT ON faultline.stat_queues, faultline.attempts, faultline.stat_maintenance TO %s', role);
   IF level = 'monitor' THEN
@@ -115,7 +115,7 @@ BEGIN
   remaining_levels := ARRAY(SELECT DISTINCT a.level FROM faultline.queue_access a
                              WHERE a.role_name = granted_role);
   FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', revoked, role);
+    EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM %s', revoked, role);
   END LOOP;
   EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.attempts, faultline.stat_maintenance, faultline.transactions, faultline.accounts, faultline.postings, faultline.stat_audit, faultline.findings FROM %s', role);
   IF remaining_levels = '{}' THEN

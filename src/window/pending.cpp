@@ -1,6 +1,7 @@
 // Owns what the current transaction of this backend has in hand for the ready windows; no lock.
 #include "pending.hpp"
 
+#include "../waiters/arrivals.hpp"
 #include "hint_of_row.hpp"
 
 namespace faultline {
@@ -117,11 +118,12 @@ void end_own_refill() {
 } // namespace
 
 void note_waiting_job(Relation live_jobs, TupleTableSlot *row, TimestampTz now) {
+    int64 delay = read_int64(row, live_column::next_run_at) - now;
+    note_arrival(read_int32(row, live_column::queue_id), delay);
     if (!windows_exist() || !reserve(1))
         return;
-    bool due = read_int64(row, live_column::next_run_at) <= now;
     add_pending(hint_of_row(row), {read_int32(row, live_column::queue_id), file_number(live_jobs)},
-                due ? HintKind::made_ready : HintKind::made_scheduled);
+                delay <= 0 ? HintKind::made_ready : HintKind::made_scheduled);
 }
 
 bool has_waiting_jobs(int32 queue_id) {

@@ -24,6 +24,7 @@ INSERT INTO verb VALUES
   ('enqueue_many', '{producer}', $$SELECT faultline.enqueue_many('mail', '{1,2}')$$, '00000'),
   ('claim', '{worker}', $$SELECT faultline.claim('mail', 'w')$$, '00000'),
   ('claim_any', '{worker}', $$SELECT faultline.claim_any('{mail}', 'w')$$, '00000'),
+  ('wait_for_jobs', '{worker}', $$CALL faultline.wait_for_jobs('{mail}')$$, '2D000'),
   ('complete', '{worker}', $$SELECT faultline.complete(-1, 1)$$, 'JQ002'),
   ('complete_many', '{worker}', $$SELECT faultline.complete_many('{-1}', '{1}')$$, '00000'),
   ('turn', '{worker}', $$SELECT faultline.turn('mail', 'w', '{-1}', '{1}')$$, '00000'),

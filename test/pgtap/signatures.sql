@@ -43,6 +43,7 @@ INSERT INTO contract VALUES
     'lease interval DEFAULT NULL::interval', 'SETOF faultline.claimed_job'),
   ('claim_any', 'queues text[], worker text, max_jobs integer DEFAULT 1, '
     'lease interval DEFAULT NULL::interval', 'SETOF faultline.claimed_job'),
+  ('wait_for_jobs', 'IN queues text[], IN max_wait interval DEFAULT ''00:00:20''::interval', NULL),
   ('complete', 'job_id bigint, lease_token bigint, result jsonb DEFAULT NULL::jsonb', 'text'),
   ('fail', 'job_id bigint, lease_token bigint, error text, '
     'retry_in interval DEFAULT NULL::interval, discard boolean DEFAULT false', 'text'),

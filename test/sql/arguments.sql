@@ -80,7 +80,7 @@ CREATE TEMP VIEW arguments AS
   SELECT p.proname AS function, a.name AS argument, a.position, format_type(a.type, NULL) AS type
     FROM pg_proc p JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass,
          unnest(p.proargnames, p.proargtypes::oid[]) WITH ORDINALITY AS a (name, type, position)
-   WHERE p.pronamespace = 'faultline'::regnamespace AND a.type IS NOT NULL
+   WHERE p.pronamespace = 'faultline'::regnamespace AND p.prokind = 'f' AND a.type IS NOT NULL
      AND d.description !~ '^(Internal|Trigger):' AND p.proname !~ '_visible$';
 -- A call with one argument given, the others legal or left to their defaults.
 CREATE FUNCTION pg_temp.call(called text, given text, value text) RETURNS text LANGUAGE sql AS $$

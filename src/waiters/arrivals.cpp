@@ -1,0 +1,125 @@
+// Owns the backend's count, by queue and level of subtransaction, of jobs that become ready when
+// its transaction commits, and of those that become ready again when it rolls back.
+#include "arrivals.hpp"
+
+#include "../clock.hpp"
+#include "../worker_state.hpp"
+#include "registry.hpp"
+
+namespace faultline {
+
+namespace {
+
+struct Arrival {
+    int32 queue_id;
+    int nest_level;
+    int ready;       // queued, and due
+    int taken;       // claimed
+    TimestampTz due; // the earliest of those that are queued for later, in real time
+};
+
+constexpr int arrivals_initial = 8;
+
+Arrival *arrivals = nullptr; // lives in TopTransactionContext
+int arrival_count = 0;
+int arrival_capacity = 0;
+bool policy_changed = false;
+
+Arrival *find_arrival(int32 queue_id, int nest_level) {
+    for (int i = 0; i < arrival_count; i++)
+        if (arrivals[i].queue_id == queue_id && arrivals[i].nest_level == nest_level)
+            return &arrivals[i];
+    return nullptr;
+}
+
+Arrival &arrival_of(int32 queue_id) {
+    int nest_level = GetCurrentTransactionNestLevel();
+    if (Arrival *found = find_arrival(queue_id, nest_level))
+        return *found;
+    if (arrival_count == arrival_capacity) {
+        int capacity = arrivals == nullptr ? arrivals_initial : arrival_capacity * 2;
+        Size bytes = sizeof(Arrival) * capacity;
+        arrivals = static_cast<Arrival *>(arrivals == nullptr
+                                              ? MemoryContextAlloc(TopTransactionContext, bytes)
+                                              : repalloc(arrivals, bytes));
+        arrival_capacity = capacity;
+    }
+    arrivals[arrival_count] = {.queue_id = queue_id, .nest_level = nest_level, .due = no_time};
+    return arrivals[arrival_count++];
+}
+
+void remove_arrival(int position) { arrivals[position] = arrivals[--arrival_count]; }
+
+} // namespace
+
+void note_arrival(int32 queue_id, int64 delay_microseconds) {
+    if (!waiters_share_memory())
+        return;
+    Arrival &arrival = arrival_of(queue_id);
+    if (delay_microseconds <= 0)
+        arrival.ready++;
+    else
+        arrival.due = Min(arrival.due, waiting_clock() + delay_microseconds);
+}
+
+void note_claim(int32 queue_id) {
+    if (waiters_share_memory())
+        arrival_of(queue_id).taken++;
+}
+
+void note_policy_change() { policy_changed = true; }
+
+void tell_arrivals() {
+    for (int i = 0; i < arrival_count; i++) {
+        if (arrivals[i].ready > 0)
+            wake_waiters(arrivals[i].queue_id, arrivals[i].ready);
+        if (arrivals[i].due != no_time)
+            expect_job(arrivals[i].queue_id, arrivals[i].due);
+    }
+    if (policy_changed)
+        look_again_all();
+}
+
+void give_back_arrivals() {
+    for (int i = 0; i < arrival_count; i++)
+        if (arrivals[i].taken > 0)
+            wake_waiters(arrivals[i].queue_id, arrivals[i].taken);
+}
+
+void end_arrivals() {
+    arrivals = nullptr;
+    arrival_count = 0;
+    arrival_capacity = 0;
+    policy_changed = false;
+}
+
+void keep_subtransaction() {
+    int nest_level = GetCurrentTransactionNestLevel();
+    for (int i = arrival_count - 1; i >= 0; i--) {
+        if (arrivals[i].nest_level < nest_level)
+            continue;
+        Arrival &kept = arrivals[i];
+        Arrival *above = find_arrival(kept.queue_id, nest_level - 1);
+        if (above == nullptr) {
+            kept.nest_level = nest_level - 1;
+            continue;
+        }
+        above->ready += kept.ready;
+        above->taken += kept.taken;
+        above->due = Min(above->due, kept.due);
+        remove_arrival(i);
+    }
+}
+
+void undo_subtransaction() {
+    int nest_level = GetCurrentTransactionNestLevel();
+    for (int i = arrival_count - 1; i >= 0; i--) {
+        if (arrivals[i].nest_level < nest_level)
+            continue;
+        if (arrivals[i].taken > 0)
+            wake_waiters(arrivals[i].queue_id, arrivals[i].taken);
+        remove_arrival(i);
+    }
+}
+
+} // namespace faultline
