@@ -74,8 +74,7 @@ Report measure_all(Connection &admin, const Options &options) {
     for (int round = 0; round < options.rounds; ++round)
         for (Row &row : rows) {
             measure_pickup(admin, row.way, options, row.pickup);
-            progress(fmt::format("round {} {:<28} {}", round + 1, row.way.name,
-                                 percentiles(row.pickup.from_call)));
+            progress(fmt::format("round {} {}", round + 1, row.way.name));
         }
     std::string text = fmt::format(
         "Pickup: a job at a time, after pauses of random length, to one worker that waits; p50/p99 "
