@@ -25,8 +25,8 @@ using client::Connection;
 constexpr int warm_up_jobs = 8;
 constexpr std::chrono::seconds receipt_seconds_max{30};
 constexpr std::chrono::milliseconds pause_min{5};
-constexpr std::chrono::milliseconds pause_max{120};
-constexpr int wait_milliseconds_max = 500; // a worker looks that often whether to stop
+constexpr std::chrono::seconds package_poll_period{2}; // pg-boss's default
+constexpr int wait_milliseconds_max = 500;             // a worker looks that often whether to stop
 
 // When jobs were received, as the workers tell.
 class Receipts {
@@ -128,7 +128,7 @@ class PackageWorker {
     std::unique_ptr<FILE, int (*)(FILE *)> pipe_;
 };
 
-void pause() {
+void pause(std::chrono::milliseconds pause_max) {
     static std::mt19937 random(184467);
     std::this_thread::sleep_for(std::chrono::milliseconds(
         std::uniform_int_distribution<long>(pause_min.count(), pause_max.count())(random)));
@@ -139,9 +139,10 @@ double milliseconds_between(Clock::time_point start, Clock::time_point end) {
 }
 
 // Enqueues jobs one by one; the first ones are not counted.
-void produce(const Crew &crew, Client &client, int jobs, Receipts &receipts, Pickup &pickup) {
+void produce(const Crew &crew, Client &client, const Way &way, int jobs, Receipts &receipts,
+             Pickup &pickup) {
     for (int job = -warm_up_jobs; job < jobs; ++job) {
-        pause();
+        pause(way.pause_max);
         const Clock::time_point call = Clock::now();
         client.enqueue();
         const Clock::time_point committed = Clock::now();
@@ -154,11 +155,11 @@ void produce(const Crew &crew, Client &client, int jobs, Receipts &receipts, Pic
     }
 }
 
-void measure_round_trips(const std::string &database, int calls, Pickup &pickup) {
+void measure_round_trips(const std::string &database, const Way &way, int calls, Pickup &pickup) {
     Connection connection(database);
     connection.prepare("round_trip", "SELECT 1");
     for (int call = -warm_up_jobs; call < calls; ++call) {
-        pause();
+        pause(way.pause_max);
         const Clock::time_point start = Clock::now();
         connection.execute_prepared("round_trip");
         if (call >= 0)
@@ -192,11 +193,13 @@ std::vector<Way> pickup_ways(const std::vector<Peer> &peers) {
             ways.push_back({.name = "pg-boss client, polls 2 s",
                             .waiting = Waiting::package,
                             .peer = peer,
-                            .jobs_divisor = 10});
+                            .pause_max = 2 * package_poll_period,
+                            .jobs_divisor = 20});
         else
             ways.push_back({.name = fmt::format("{}, polls {} ms", peer.name, poll_period.count()),
                             .waiting = Waiting::polling,
-                            .peer = peer});
+                            .peer = peer,
+                            .pause_max = 2 * poll_period});
     }
     return ways;
 }
@@ -213,7 +216,7 @@ void measure_pickup(Connection &admin, const Way &way, const Options &options, P
     prepare_copy(way.peer, database);
     const int jobs = std::max(1, options.jobs / way.jobs_divisor);
     if (way.waiting == Waiting::round_trip)
-        return measure_round_trips(database, jobs, pickup);
+        return measure_round_trips(database, way, jobs, pickup);
     Client client(database, way.peer, 1, 0);
     Receipts receipts;
     Crew crew;
@@ -224,7 +227,7 @@ void measure_pickup(Connection &admin, const Way &way, const Options &options, P
     } else {
         crew.add([&] { work(crew, database, way, receipts); });
     }
-    produce(crew, client, jobs, receipts, pickup);
+    produce(crew, client, way, jobs, receipts, pickup);
     crew.stop_and_join();
 }
 

@@ -24,6 +24,8 @@ struct Way {
     std::string name;
     Waiting waiting;
     Peer peer;
+    // Pauses must be as long as two polls, or jobs would always come at the same point of one.
+    std::chrono::milliseconds pause_max{120};
     int jobs_divisor = 1; // fewer jobs where each takes long
 };
 
