@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -19,7 +20,8 @@ struct Options {
     std::vector<std::string> folders;
     std::string calm_directory;
     std::string crashing_directory;
-    std::string side = "both";
+    std::string side = "both"; // repro, prevent, control
+    bool faulty = false;
     bool verbose = false;
 };
 
@@ -27,6 +29,7 @@ struct Counts {
     int modes = 0;
     int violated = 0;
     int held = 0;
+    int withstood = 0; // the same steps, with the protection
     int failed = 0;
 };
 
@@ -54,11 +57,12 @@ Options read_options(int argc, char **argv) {
     Options options;
     CLI::App app("Plays failure modes: lab/failure-modes starts the servers for it.");
     app.add_option("folder", options.folders, "folders lab/FM_NNN_name")->required();
+    app.add_flag("--faulty", options.faulty, "scripts that must fail, as their first lines say");
     app.add_option("--calm", options.calm_directory, "the cluster that nobody kills")->required();
     app.add_option("--crashing", options.crashing_directory, "the one that may be killed")
         ->required();
-    app.add_option("--side", options.side, "which of the scripts")
-        ->check(CLI::IsMember({"both", "repro", "prevent"}));
+    app.add_option("--side", options.side, "which of the scripts; control: the repro on queue.sql")
+        ->check(CLI::IsMember({"both", "repro", "prevent", "control"}));
     app.add_flag("--verbose", options.verbose, "print each step as it is played");
     try {
         app.parse(argc, argv);
@@ -87,10 +91,43 @@ std::string play(const std::string &path, const Options &options, Servers &serve
     }
 }
 
+// Whether a variant brings calls, or a clock, that the protected queue does not have.
+bool adds_calls(const lab::Script &script) {
+    for (const std::string &name : script.unsafe) {
+        std::ifstream file("lab/unsafe/" + name + ".sql");
+        for (std::string line; std::getline(file, line);) {
+            if (line.starts_with("CREATE FUNCTION") || line.find(" FUNCTION q.now()") != line.npos)
+                return true;
+        }
+    }
+    return false;
+}
+
+// The repro on the queue that has all its protections: what was left out is what was missing.
+std::string play_control(const std::string &path, const Options &options, Servers &servers,
+                         Counts &counts) {
+    lab::Script script = lab::read_script(path);
+    if (script.unsafe == std::vector<std::string>{"queue"})
+        return "queue.sql has no protection against it";
+    if (adds_calls(script))
+        return "no control: the unsafe variant has calls, or a clock, of its own";
+    script.unsafe = {"queue"};
+    try {
+        lab::Player(script, servers.server_for(script), options.verbose).play();
+    } catch (const lab::ScriptError &error) {
+        counts.withstood++;
+        return "with the protection it does not happen, see line " + std::to_string(error.line());
+    }
+    counts.failed++;
+    return "HAPPENS WITH THE PROTECTION AS WELL";
+}
+
 void play_mode(const std::filesystem::path &folder, const Options &options, Servers &servers,
                Counts &counts) {
     const std::string name = folder.filename();
     std::string said;
+    if (options.side == "control")
+        said = play_control(folder / "repro.steps", options, servers, counts);
     for (const char *side : {"repro", "prevent"}) {
         if (options.side != "both" && options.side != side)
             continue;
@@ -102,6 +139,40 @@ void play_mode(const std::filesystem::path &folder, const Options &options, Serv
     std::cout.flush();
 }
 
+// Whether the runner notices what is wrong with a script.
+void play_faulty(const std::string &path, Servers &servers, Counts &counts) {
+    std::ifstream file(path);
+    std::string wanted;
+    std::getline(file, wanted);
+    wanted.erase(0, wanted.find_first_not_of("# "));
+    std::string said = "nothing";
+    try {
+        const lab::Script script = lab::read_script(path);
+        lab::Player(script, servers.server_for(script), false).play();
+    } catch (const std::runtime_error &error) {
+        said = error.what();
+    }
+    counts.modes++;
+    if (said.find(wanted) != said.npos)
+        return;
+    counts.failed++;
+    fmt::print("{}: the runner says {}, not: {}\n", path, said, wanted);
+}
+
+void print_account(const Options &options, const Counts &counts, int killed) {
+    if (options.faulty) {
+        fmt::print("{} faulty scripts · {} not noticed\n", counts.modes, counts.failed);
+        return;
+    }
+    fmt::print("{} failure modes: ", counts.modes);
+    if (options.side == "control")
+        fmt::print("{} withstood by the protected queue", counts.withstood);
+    else
+        fmt::print("{} violated without protection · {} prevented by Faultline", counts.violated,
+                   counts.held);
+    fmt::print(" · {} failed · {} server processes killed\n", counts.failed, killed);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -109,9 +180,8 @@ int main(int argc, char **argv) {
     Servers servers(options);
     Counts counts;
     for (const std::string &folder : options.folders)
-        play_mode(folder, options, servers, counts);
-    fmt::print("{} failure modes: {} violated without protection · {} prevented by Faultline · {} "
-               "failed · {} server processes killed\n",
-               counts.modes, counts.violated, counts.held, counts.failed, servers.killed());
+        options.faulty ? play_faulty(folder, servers, counts)
+                       : play_mode(folder, options, servers, counts);
+    print_account(options, counts, servers.killed());
     return counts.failed == 0 ? 0 : 1;
 }

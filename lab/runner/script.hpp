@@ -45,7 +45,11 @@ struct Script {
 class ScriptError : public std::runtime_error {
   public:
     ScriptError(const std::string &path, int line, const std::string &what)
-        : std::runtime_error(path + ":" + std::to_string(line) + ": " + what) {}
+        : std::runtime_error(path + ":" + std::to_string(line) + ": " + what), line_(line) {}
+    [[nodiscard]] int line() const { return line_; }
+
+  private:
+    int line_;
 };
 
 Script read_script(const std::string &path);
