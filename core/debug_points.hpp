@@ -21,6 +21,10 @@ namespace faultline::core {
     point(fail_before_settle)                                                                      \
     point(settle_before_update)                                                                    \
     point(expire_between_rows)                                                                     \
+    point(expire_after_lock)                                                                       \
+    point(look_after_memory)                                                                       \
+    point(extend_before_memory)                                                                    \
+    point(extend_after_memory)                                                                     \
     point(extend_after_update)                                                                     \
     point(release_after_update)                                                                    \
     point(redrive_after_insert)                                                                    \

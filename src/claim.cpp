@@ -10,6 +10,7 @@
 #include "clock.hpp"
 #include "expire.hpp"
 #include "instance.hpp"
+#include "leases/lease_table.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
 #include "storage/columns.hpp"
@@ -91,6 +92,7 @@ void read_claim_arguments(FunctionCallInfo fcinfo, int max_jobs_index, Claim &cl
         bounded_interval(fcinfo, lease_index, "lease", 0, core::lease_microseconds_min,
                          core::lease_microseconds_max);
     claim.now = clock_now();
+    attach_leases(claim.now);
     require_adopted();
     claim.result = start_result(fcinfo);
     forbid_prepare();

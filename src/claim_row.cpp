@@ -4,6 +4,7 @@
 #include "arguments.hpp"
 #include "debug_point.hpp"
 #include "intent.hpp"
+#include "leases/lease_end.hpp"
 #include "result.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
@@ -106,6 +107,7 @@ RowClaim claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Ta
     Lease lease = {.token = draw_token(claim),
                    .claimed_at = claim.now,
                    .expires_at = core::granted_lease_end(asked),
+                   .microseconds = lease_length,
                    .owner = claim.worker};
     switch (start_running(live_jobs, row, lease, row_is_locked)) {
     case TM_Ok:
@@ -128,8 +130,7 @@ RowClaim claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Ta
 }
 
 void note_expired_lease(Claim &claim, TupleTableSlot *row) {
-    if (claim.expired_count < core::claim_takeovers_max &&
-        core::lease_has_ended(read_int64(row, live_column::lease_expires_at), claim.now))
+    if (claim.expired_count < core::claim_takeovers_max && lease_expired(row, claim.now))
         claim.expired_ids[claim.expired_count++] = read_int64(row, live_column::job_id);
 }
 

@@ -7,8 +7,11 @@
 #include "clock.hpp"
 #include "debug_point.hpp"
 #include "expiry_look.hpp"
+#include "leases/lease_end.hpp"
+#include "leases/pending.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
+#include "settings.hpp"
 #include "settle.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
@@ -30,18 +33,22 @@ const text *error_of_end(TupleTableSlot *row, TimestampTz now) {
     QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
     std::string_view error =
         core::lease_end_error({.claimed_at = read_int64(row, live_column::claimed_at),
-                               .expires_at = read_int64(row, live_column::lease_expires_at),
+                               .expires_at = lease_end(row, now),
                                .max_runtime = policy.max_runtime_microseconds},
                               now);
     return cstring_to_text_with_len(error.data(), static_cast<int>(error.size()));
 }
 
-// Looks again under the row's lock: the lease may have been extended or the job may have ended.
+// Looks again under the row's lock, and with the lease held in memory: it may have been extended
+// here or there, or the job may have ended.
 void expire_job(LiveJobs &live, Archive &archive, int64 job_id, ExpiredJobs *expired) {
     if (!find_live_job(live, job_id) || !lease_expired(live.by_id.slot, archive.now))
         return;
-    if (lock_live_job(live.table, live.by_id.slot, LockWaitSkip) != RowLock::locked ||
-        !lease_expired(live.by_id.slot, archive.now))
+    if (lock_live_job(live.table, live.by_id.slot, LockWaitSkip) != RowLock::locked)
+        return;
+    debug_point(DebugPoint::expire_after_lock);
+    hold_lease_until_end(job_id);
+    if (!lease_expired(live.by_id.slot, archive.now))
         return;
     core::Verdict verdict = settle(live.table, archive, live.by_id.slot,
                                    {.outcome = core::AttemptOutcome::lease_expired,
@@ -126,16 +133,53 @@ TimestampTz full_look_wanted_at() {
     return memory.full_look_at + memory.full_look_microseconds * full_look_rest_factor;
 }
 
+enum class Look { everywhere, where_claims_begin, in_memory };
+
+// Leases that nobody could have told to the memory, of rows written by hand, are found this late.
+constexpr int64 sweep_microseconds = 60 * core::microseconds_per_second;
+
+TimestampTz sweep_wanted_at() {
+    return Max(full_look_wanted_at(), memory.full_look_at + sweep_microseconds);
+}
+
+Look look_for_round() {
+    TimestampTz now = waiting_clock();
+    if (settings::fast_path && every_lease_is_known() && !IsolationUsesXactSnapshot() &&
+        now < sweep_wanted_at())
+        return Look::in_memory;
+    return now >= full_look_wanted_at() ? Look::everywhere : Look::where_claims_begin;
+}
+
+TimestampTz full_look_wanted_after(Look look) {
+    switch (look) {
+    case Look::everywhere:
+        return 0;
+    case Look::where_claims_begin:
+        return full_look_wanted_at();
+    case Look::in_memory:
+        break;
+    }
+    return sweep_wanted_at();
+}
+
 // Running rows with an expired lease that the current user may expire.
-int collect_expired(int64 *job_ids, int jobs_max, bool everywhere) {
-    begin_verb("faultline.expire_leases()");
+int collect_expired(int64 *job_ids, int jobs_max, Look look) {
     EndedLeases leases = {.now = clock_now(),
                           .job_ids = job_ids,
                           .jobs_max = jobs_max,
                           .count = 0,
                           .next_end = no_time};
+    attach_leases(leases.now);
     TimestampTz started = waiting_clock();
-    if (everywhere)
+    CandidateLeases candidates = {};
+    if (look == Look::in_memory)
+        candidates = collect_candidates(leases);
+    // Both before the snapshot: whatever it does not see is told to the memory from here on.
+    uint64 missed = leases_missed();
+    begin_verb("faultline.expire_leases()");
+    if (look == Look::in_memory)
+        look_at_candidates(leases, candidates);
+    else if (look == Look::everywhere)
         look_everywhere(leases);
     else
         look_where_claims_begin(leases);
@@ -143,10 +187,13 @@ int collect_expired(int64 *job_ids, int jobs_max, bool everywhere) {
     findings = {};
     findings.next_end = leases.next_end;
     findings.look_microseconds = ended - started;
-    findings.complete = leases.count < jobs_max;
-    if (everywhere && findings.complete)
+    findings.complete = leases.count < jobs_max && candidates.count < jobs_max;
+    if (look == Look::everywhere && findings.complete) {
         memory = {.full_look_at = ended, .full_look_microseconds = ended - started};
-    findings.full_look_wanted_at = everywhere ? 0 : full_look_wanted_at();
+        if (!IsolationUsesXactSnapshot())
+            note_every_lease_entered(missed);
+    }
+    findings.full_look_wanted_at = full_look_wanted_after(look);
     end_verb();
     return leases.count;
 }
@@ -174,11 +221,11 @@ ExpiredJobs expire_jobs(const int64 *job_ids, int count) {
 
 namespace {
 
-ExpiredJobs expire_some(FunctionCallInfo fcinfo, bool everywhere) {
+ExpiredJobs expire_some(FunctionCallInfo fcinfo, Look look) {
     int jobs_max = bounded_int32(fcinfo, 0, "max_jobs", core::maintenance_jobs_default, 1,
                                  core::maintenance_jobs_max);
     auto *job_ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
-    int count = collect_expired(job_ids, jobs_max, everywhere);
+    int count = collect_expired(job_ids, jobs_max, look);
     ExpiredJobs expired = expire_jobs(job_ids, count);
     findings.some_held = expired.succeeded + expired.settled < count && !findings.some_refused;
     return expired;
@@ -189,22 +236,26 @@ ExpiredJobs expire_some(FunctionCallInfo fcinfo, bool everywhere) {
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_expire_leases) {
-    faultline::ExpiredJobs expired = faultline::expire_some(fcinfo, true);
+    using namespace faultline;
+    ExpiredJobs expired = expire_some(fcinfo, Look::everywhere);
     PG_RETURN_INT64(expired.succeeded + expired.settled);
 }
 
-// The duty: a full look, or where it is too dear to be taken each time one where claims begin.
+// The duty: a look at the leases in memory; a full look while it does not know them all; or where
+// that is too dear to be taken each time one where claims begin.
 FAULTLINE_FUNCTION(faultline_expire_round) {
     using namespace faultline;
-    bool everywhere =
-        PG_ARGISNULL(1) ? waiting_clock() >= full_look_wanted_at() : PG_GETARG_BOOL(1);
-    ExpiredJobs expired = expire_some(fcinfo, everywhere);
+    attach_leases(clock_now());
+    Look look = look_for_round();
+    if (!PG_ARGISNULL(1))
+        look = PG_GETARG_BOOL(1) ? Look::everywhere : Look::where_claims_begin;
+    ExpiredJobs expired = expire_some(fcinfo, look);
     PG_RETURN_INT64(expired.succeeded + expired.settled);
 }
 
 FAULTLINE_FUNCTION(faultline_settle_expired) {
     using namespace faultline;
-    ExpiredJobs expired = expire_some(fcinfo, true);
+    ExpiredJobs expired = expire_some(fcinfo, Look::everywhere);
     ReturnSetInfo *result = start_result(fcinfo);
     bool nulls[] = {false, false};
     Datum succeeded[] = {name_datum(core::reconcile_rule_name(core::ReconcileRule::r1_succeeded)),

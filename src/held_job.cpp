@@ -4,6 +4,7 @@
 #include "clock.hpp"
 #include "debug_point.hpp"
 #include "errors.hpp"
+#include "leases/lease_end.hpp"
 #include "result.hpp"
 #include "settings.hpp"
 #include "storage/columns.hpp"
@@ -11,12 +12,19 @@
 
 namespace faultline {
 
+namespace {
+
+bool lease_goes_on(TupleTableSlot *row) {
+    TimestampTz now = clock_now();
+    return lease_end(row, now) > now;
+}
+
+} // namespace
+
 bool lease_in_force(TupleTableSlot *row, int64 lease_token) {
     if (debug_point_skips(DebugPoint::layer_fence))
         return live_state(row) == core::JobState::running;
-    return holds_lease(row, lease_token) &&
-           (!settings::strict_lease ||
-            read_int64(row, live_column::lease_expires_at) > clock_now());
+    return holds_lease(row, lease_token) && (!settings::strict_lease || lease_goes_on(row));
 }
 
 bool lock_held_job(LiveJobs &live, int64 job_id, int64 lease_token) {

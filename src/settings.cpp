@@ -20,6 +20,7 @@ int workers_max = 3;
 bool fast_path = true;
 int queues_max = 64;
 int ready_window = 4096;
+int leases_max = 65'536;
 
 namespace {
 constexpr int lock_timeout_milliseconds_min = 1;
@@ -33,6 +34,7 @@ constexpr int queues_max_min = 1;
 constexpr int queues_max_max = 10'000;
 constexpr int ready_window_min = 64;
 constexpr int ready_window_max = 1'048'576;
+constexpr int leases_max_max = 10'000'000;
 
 // The parsed plan is what counts; see debug_point.cpp.
 char *debug_points_text = nullptr;
@@ -114,9 +116,10 @@ void define_background_worker() {
 }
 
 void define_fast_path() {
-    DefineCustomBoolVariable("faultline.fast_path", "Lets claims use the ready windows.",
-                             "When off, the session's claims search the index of order. Verdicts "
-                             "are the same.",
+    DefineCustomBoolVariable("faultline.fast_path",
+                             "Lets claims use the ready windows, and extensions the memory.",
+                             "When off, the session's claims search the index of order, and its "
+                             "extensions write the row. Verdicts are the same.",
                              &fast_path, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     // The size of shared memory is fixed when the server starts; without preload there is none.
     GucContext context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
@@ -129,6 +132,11 @@ void define_fast_path() {
                             "in each of the windows.",
                             &ready_window, ready_window, ready_window_min, ready_window_max,
                             context, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.max_leases", "Running jobs, of all databases, whose leases are kept in memory.",
+        "Each takes 44 bytes of shared memory. Leases of further jobs are "
+        "extended by writing their rows. 0: those of all jobs.",
+        &leases_max, leases_max, 0, leases_max_max, context, 0, nullptr, nullptr, nullptr);
 }
 } // namespace
 

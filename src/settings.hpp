@@ -24,6 +24,7 @@ extern int workers_max;
 extern bool fast_path;
 extern int queues_max;   // ready windows
 extern int ready_window; // jobs of each
+extern int leases_max;   // in memory
 
 struct DutyLimits {
     int rows;

@@ -1,6 +1,7 @@
 // Owns the hooks by which PostgreSQL gives the library its shared memory.
 #include "shared_memory.hpp"
 
+#include "leases/lease_table.hpp"
 #include "waiters/registry.hpp"
 #include "window/window.hpp"
 #include "worker_state.hpp"
@@ -9,7 +10,8 @@ namespace faultline {
 
 namespace {
 
-const SharedSegment *const segments[] = {&worker_state_segment, &window_segment, &waiters_segment};
+const SharedSegment *const segments[] = {&worker_state_segment, &window_segment, &waiters_segment,
+                                         &lease_table_segment};
 
 shmem_request_hook_type next_request_hook = nullptr;
 shmem_startup_hook_type next_startup_hook = nullptr;

@@ -5,6 +5,7 @@
 #include "asynchronous_claims.hpp"
 #include "debug_point.hpp"
 #include "hash.hpp"
+#include "leases/pending.hpp"
 #include "waiters/arrivals.hpp"
 #include "waiters/registry.hpp"
 #include "window/pending.hpp"
@@ -46,6 +47,8 @@ void on_transaction_event(XactEvent event, void *) {
         check_commit_flush();
         if (verb_called)
             debug_point(DebugPoint::transaction_committed);
+        // The worker that is told when to look must find what to look at.
+        pending_leases_on_commit();
         if (earliest_lease_end != no_time)
             publish_lease_end(earliest_lease_end);
         pending_hints_on_commit();
@@ -56,10 +59,12 @@ void on_transaction_event(XactEvent event, void *) {
         pending_hints_on_abort();
         give_back_arrivals();
         abandon_wait();
+        pending_leases_on_abort();
         forget_transaction();
         break;
     case XACT_EVENT_PREPARE:
         pending_hints_on_prepare();
+        pending_leases_on_prepare();
         forget_transaction();
         break;
     default:
@@ -71,9 +76,11 @@ void on_subtransaction_event(SubXactEvent event, SubTransactionId ended, SubTran
                              void *) {
     if (event == SUBXACT_EVENT_COMMIT_SUB) {
         pending_hints_on_subcommit(ended, parent);
+        pending_leases_on_subcommit(ended, parent);
         keep_subtransaction();
     } else if (event == SUBXACT_EVENT_ABORT_SUB) {
         pending_hints_on_subabort(ended);
+        pending_leases_on_subabort(ended);
         undo_subtransaction();
     }
 }

@@ -46,6 +46,7 @@ CREATE TABLE faultline.live_jobs (
   lease_token bigint,
   lease_expires_at timestamptz,
   claimed_at timestamptz,
+  lease_milliseconds integer,
   lease_owner text,
   kind text,
   idempotency_key text,
@@ -62,7 +63,7 @@ CREATE TABLE faultline.live_jobs (
 -- so it is a HOT update; do not add an index on state or lease columns.
 CREATE INDEX live_jobs_order ON faultline.live_jobs (queue_id, priority, next_run_at, job_id);
 COMMENT ON TABLE faultline.live_jobs IS
-  'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive). declares_effect: its producer declared a ledger entry, without which it cannot succeed.';
+  'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive). declares_effect: its producer declared a ledger entry, without which it cannot succeed. lease_milliseconds: how long a lease was asked for, which lease_expires_at does not show once it has been extended.';
 
 -- Each partition gets an index on job_id when it is made.  An index on the parent would belong to the
 -- extension, and a dump would then create those of the partitions twice.

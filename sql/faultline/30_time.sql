@@ -1,4 +1,4 @@
--- Time: one clock for every decision, and its virtual twin for tests.
+-- Time: one clock for every decision, its virtual twin for tests, and when leases end.
 
 CREATE FUNCTION faultline.clock_now() RETURNS timestamptz
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_clock_now';
@@ -47,3 +47,11 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION faultline.require_virtual_clock() IS 'Internal: raises 55000 unless the virtual clock is allowed.';
+
+CREATE FUNCTION faultline.lease_end(
+  job_id bigint, lease_token bigint, claimed_at timestamptz, lease_expires_at timestamptz, queue_id integer,
+  lease_milliseconds integer
+) RETURNS timestamptz
+  LANGUAGE c STABLE COST 10 AS 'MODULE_PATHNAME', 'faultline_lease_end';
+COMMENT ON FUNCTION faultline.lease_end(bigint, bigint, timestamptz, timestamptz, integer, integer) IS
+  'Internal: when the lease of the running job with this row ends: later than the row says if it was extended in memory, or may have been before the server was restarted.';

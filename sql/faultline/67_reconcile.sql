@@ -13,7 +13,9 @@ CREATE VIEW faultline.ledger_situations AS
       SELECT t.transaction_id, t.job_id, t.state,
              CASE WHEN t.job_id = 0 THEN 'gone'
                   WHEN coalesce(j.generation, f.generation, d.generation) > t.generation THEN 'replaced'
-                  WHEN j.state = 'r' AND j.lease_expires_at <= faultline.clock_now() THEN 'lease_ended'
+                  WHEN j.state = 'r' AND j.lease_expires_at <= faultline.clock_now()
+                       AND faultline.lease_end(j.job_id, j.lease_token, j.claimed_at, j.lease_expires_at, j.queue_id,
+                                               j.lease_milliseconds) <= faultline.clock_now() THEN 'lease_ended'
                   WHEN j.state = 'r' THEN 'running'
                   WHEN j.state IS NOT NULL THEN 'queued'
                   WHEN f.job_id IS NOT NULL THEN 'failed'

@@ -195,7 +195,10 @@ BEGIN
 
   SELECT count(*) FILTER (WHERE j.state = 'q') AS queued,
          count(*) FILTER (WHERE j.state = 'r') AS running,
-         count(*) FILTER (WHERE j.state = 'r' AND j.lease_expires_at < now_at - interval '10 s') AS overdue
+         count(*) FILTER (WHERE j.state = 'r' AND j.lease_expires_at < now_at - interval '10 s'
+                            AND faultline.lease_end(j.job_id, j.lease_token, j.claimed_at, j.lease_expires_at,
+                                                    j.queue_id, j.lease_milliseconds)
+                                < now_at - interval '10 s') AS overdue
     INTO counted FROM faultline.live_jobs j;
   item := 'jobs'; state := 'ok'; hint := NULL;
   detail := format('%s queued, %s running, %s dead letters', counted.queued, counted.running,

@@ -42,7 +42,10 @@ DECLARE
 BEGIN
   RETURN QUERY
   WITH j AS MATERIALIZED (
-    SELECT l.job_id, l.state, l.lease_token, l.lease_expires_at, l.lease_owner, l.claimed_at,
+    SELECT l.job_id, l.state, l.lease_token, l.lease_expires_at, l.lease_milliseconds, l.lease_owner,
+           l.claimed_at,
+           faultline.lease_end(l.job_id, l.lease_token, l.claimed_at, l.lease_expires_at, l.queue_id,
+                               l.lease_milliseconds) AS lease_end,
            l.cancel_requested_at, l.attempt, l.attempts_uncounted, l.max_attempts, q.max_runtime
       FROM faultline.live_jobs l LEFT JOIN faultline.queues q ON q.queue_id = l.queue_id
      WHERE (after_id IS NULL OR l.job_id > after_id) AND (up_to_id IS NULL OR l.job_id <= up_to_id)
@@ -54,6 +57,7 @@ BEGIN
       OR (j.state = 'r') <> (j.lease_expires_at IS NOT NULL)
       OR (j.state = 'r') <> (j.lease_owner IS NOT NULL)
       OR (j.state = 'r') <> (j.claimed_at IS NOT NULL)
+      OR (j.state = 'r') <> (j.lease_milliseconds IS NOT NULL)
       OR (j.state <> 'r' AND j.cancel_requested_at IS NOT NULL)
   UNION ALL
   SELECT 'INV_010', j.job_id::text,
@@ -62,17 +66,17 @@ BEGIN
    WHERE j.attempts_uncounted < 0 OR j.attempt - j.attempts_uncounted NOT BETWEEN 0 AND j.max_attempts
       OR (j.state = 'q' AND j.attempt - j.attempts_uncounted = j.max_attempts)
   UNION ALL
-  SELECT 'INV_101', j.job_id::text, format('its lease ended %s ago', now_at - j.lease_expires_at)
-    FROM j WHERE j.state = 'r' AND j.lease_expires_at < now_at - grace
+  SELECT 'INV_101', j.job_id::text, format('its lease ended %s ago', now_at - j.lease_end)
+    FROM j WHERE j.state = 'r' AND j.lease_end < now_at - grace
   UNION ALL
-  SELECT 'INV_105', j.job_id::text, format('its lease ends in %s', j.lease_expires_at - now_at)
-    FROM j WHERE j.state = 'r' AND j.lease_expires_at > now_at + lease_max
+  SELECT 'INV_105', j.job_id::text, format('its lease ends in %s', j.lease_end - now_at)
+    FROM j WHERE j.state = 'r' AND j.lease_end > now_at + lease_max
   UNION ALL
   SELECT 'INV_106', j.job_id::text,
          format('it has run for %s, longer than max_runtime %s, and its lease goes on', now_at - j.claimed_at,
                 j.max_runtime)
     FROM j
-   WHERE j.state = 'r' AND j.lease_expires_at > j.claimed_at + j.max_runtime
+   WHERE j.state = 'r' AND j.lease_end > j.claimed_at + j.max_runtime
      AND j.claimed_at + j.max_runtime < now_at - grace;
 END $$;
 COMMENT ON FUNCTION faultline.invariants_of_live_jobs(bigint, bigint, interval) IS

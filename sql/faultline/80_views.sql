@@ -26,7 +26,9 @@ CREATE VIEW faultline.jobs WITH (security_barrier) AS
          j.priority::integer AS priority,
          CASE WHEN q.payload_visible THEN j.payload END AS payload,
          CASE WHEN q.payload_visible THEN j.headers END AS headers, j.attempt, j.max_attempts,
-         j.next_run_at, j.lease_owner, j.lease_expires_at, j.enqueued_at,
+         j.next_run_at, j.lease_owner,
+         faultline.lease_end(j.job_id, j.lease_token, j.claimed_at, j.lease_expires_at, j.queue_id,
+                             j.lease_milliseconds) AS lease_expires_at, j.enqueued_at,
          NULL::timestamptz AS finished_at, j.last_error, NULL::jsonb AS result,
          CASE WHEN q.payload_visible THEN j.progress END AS progress,
          CASE WHEN q.payload_visible THEN j.idempotency_key END AS idempotency_key

@@ -6,7 +6,7 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
   SELECT p.oid::regprocedure
     FROM pg_proc p
    WHERE p.pronamespace = 'faultline'::regnamespace
-     AND p.proname = ANY (ARRAY['clock_now', 'duties', 'queue_visible', 'payload_visible'] || CASE level
+     AND p.proname = ANY (ARRAY['clock_now', 'duties', 'lease_end', 'queue_visible', 'payload_visible'] || CASE level
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
        WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'wait_for_jobs', 'complete', 'complete_many', 'turn', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',

@@ -42,6 +42,7 @@ enum : AttrNumber {
     lease_token,
     lease_expires_at,
     claimed_at,
+    lease_milliseconds,
     lease_owner,
     kind,
     idempotency_key,

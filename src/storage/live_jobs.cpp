@@ -8,6 +8,7 @@
 #include "relations.hpp"
 
 #include "../../core/fence.hpp"
+#include "../../core/lease.hpp"
 
 namespace faultline {
 
@@ -33,9 +34,16 @@ void store_change(Table &live_jobs, TupleTableSlot *row, TupleTableSlot *changed
              read_int64(row, live_column::job_id), outcome);
 }
 
+void set_lease_columns(RowWriter &writer, TimestampTz expires_at, int64 microseconds) {
+    writer.set(live_column::lease_expires_at, TimestampTzGetDatum(expires_at));
+    writer.set(live_column::lease_milliseconds,
+               Int32GetDatum(core::lease_length_milliseconds(microseconds)));
+}
+
 void clear_lease(RowWriter &writer) {
     writer.set_null(live_column::lease_token);
     writer.set_null(live_column::lease_expires_at);
+    writer.set_null(live_column::lease_milliseconds);
     writer.set_null(live_column::claimed_at);
     writer.set_null(live_column::lease_owner);
     writer.set_null(live_column::cancel_requested_at);
@@ -111,8 +119,9 @@ void verify_live_row(TupleTableSlot *row) {
     if (state != core::JobState::queued && state != core::JobState::running)
         raise_corrupt_row(job_id, "A live job is neither queued nor running.");
     bool running = state == core::JobState::running;
-    for (AttrNumber column : {live_column::lease_token, live_column::lease_expires_at,
-                              live_column::claimed_at, live_column::lease_owner})
+    for (AttrNumber column :
+         {live_column::lease_token, live_column::lease_expires_at, live_column::lease_milliseconds,
+          live_column::claimed_at, live_column::lease_owner})
         if (read_column(row, column).is_null == running)
             raise_corrupt_row(job_id, "A job has a lease exactly while it runs (INV_009).");
     int64 counted = attempts_counted(row);
@@ -129,7 +138,7 @@ TM_Result start_running(Table &live_jobs, TupleTableSlot *row, const Lease &leas
     writer.set(live_column::attempt, Int32GetDatum(read_int32(row, live_column::attempt) + 1));
     writer.set(live_column::lease_token, Int64GetDatum(lease.token));
     writer.set(live_column::claimed_at, TimestampTzGetDatum(lease.claimed_at));
-    writer.set(live_column::lease_expires_at, TimestampTzGetDatum(lease.expires_at));
+    set_lease_columns(writer, lease.expires_at, lease.microseconds);
     writer.set(live_column::lease_owner, PointerGetDatum(lease.owner));
     TupleTableSlot *changed = writer.finish();
     verify_live_row(changed);
@@ -155,12 +164,14 @@ void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue) {
 }
 
 void set_lease_end(Table &live_jobs, TupleTableSlot *row, TimestampTz expires_at,
-                   const Jsonb *progress) {
+                   int64 microseconds, const Jsonb *progress) {
     RowWriter writer(live_jobs.write_slot, row);
-    writer.set(live_column::lease_expires_at, TimestampTzGetDatum(expires_at));
+    set_lease_columns(writer, expires_at, microseconds);
     if (progress != nullptr)
         writer.set(live_column::progress, JsonbPGetDatum(progress));
-    store_change(live_jobs, row, writer.finish());
+    TupleTableSlot *changed = writer.finish();
+    store_change(live_jobs, row, changed);
+    note_lease_granted(changed);
 }
 
 void set_cancel_requested(Table &live_jobs, TupleTableSlot *row, TimestampTz at,

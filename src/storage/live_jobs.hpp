@@ -47,6 +47,7 @@ struct Lease {
     int64 token;
     TimestampTz claimed_at;
     TimestampTz expires_at;
+    int64 microseconds; // as it was asked for: what max_runtime cuts off counts here
     const text *owner;
 };
 // queued -> running.  Unless the row is locked by this transaction already, it does not wait:
@@ -64,7 +65,7 @@ void requeue(Table &live_jobs, TupleTableSlot *row, const Requeue &requeue);
 
 // Of a locked running row.
 void set_lease_end(Table &live_jobs, TupleTableSlot *row, TimestampTz expires_at,
-                   const Jsonb *progress);
+                   int64 microseconds, const Jsonb *progress);
 void set_cancel_requested(Table &live_jobs, TupleTableSlot *row, TimestampTz at,
                           const text *reason);
 

@@ -57,7 +57,7 @@ SELECT results_eq($$
            ('faultline.expire_keys_timeout', true), ('faultline.expire_leases_rows', true),
            ('faultline.expire_leases_timeout', true), ('faultline.fast_path', true),
            ('faultline.lab', true),
-           ('faultline.lock_timeout', true), ('faultline.max_queues', true),
+           ('faultline.lock_timeout', true), ('faultline.max_leases', true), ('faultline.max_queues', true),
            ('faultline.max_workers', true),
            ('faultline.naptime', true), ('faultline.ready_window', true), ('faultline.reconcile_rows', true),
            ('faultline.reconcile_timeout', true), ('faultline.strict_lease', true),

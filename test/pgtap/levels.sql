@@ -66,6 +66,8 @@ INSERT INTO verb VALUES
   ('duties', '{producer,worker,operator,monitor}', $$SELECT * FROM faultline.duties()$$, '00000'),
   ('check_invariants', '{operator,monitor}',
     $$SELECT * FROM faultline.check_invariants()$$, '00000'),
+  ('lease_end', '{producer,worker,operator,monitor}',
+    $$SELECT faultline.lease_end(1, 1, now(), now(), 1, 1)$$, '00000'),
   ('clock_now', '{producer,worker,operator,monitor}', $$SELECT faultline.clock_now()$$, '00000'),
   -- For the owners of the extension alone.
   ('grant_access', '{}', $$SELECT faultline.grant_access('a_worker', 'operator')$$, NULL),

@@ -52,6 +52,8 @@ SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_token = 
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_token = NULL WHERE job_id = 13002$$);
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_expires_at = enqueued_at WHERE job_id = 13001$$);
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_expires_at = NULL WHERE job_id = 13002$$);
+SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_milliseconds = 1 WHERE job_id = 13001$$);
+SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_milliseconds = NULL WHERE job_id = 13002$$);
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_owner = 'w' WHERE job_id = 13001$$);
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET lease_owner = NULL WHERE job_id = 13002$$);
 SELECT * FROM pg_temp.violations($$UPDATE faultline.live_jobs SET claimed_at = enqueued_at WHERE job_id = 13001$$);
