@@ -45,6 +45,7 @@ namespace faultline::core {
     point(duty_create_partitions)                                                                  \
     point(duty_drop_partitions)                                                                    \
     point(duty_delete_finished)                                                                    \
+    point(duty_sweep_windows)                                                                      \
     point(duty_audit)
 // clang-format on
 

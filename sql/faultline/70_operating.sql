@@ -86,6 +86,7 @@ BEGIN
     WHEN 'create_partitions' THEN faultline.create_partitions()
     WHEN 'drop_partitions' THEN faultline.drop_old_partitions()
     WHEN 'delete_finished' THEN faultline.delete_old_finished(max_rows)
+    WHEN 'sweep_windows' THEN faultline.sweep_windows()
     WHEN 'audit' THEN faultline.audit_round()
   END;
 END $$;

@@ -3,6 +3,7 @@
 
 #include "../clock.hpp"
 #include "../debug_point.hpp"
+#include "../leases/lease_end.hpp"
 #include "../storage/live_jobs.hpp"
 #include "../storage/relations.hpp"
 #include "../worker_state.hpp"
@@ -39,13 +40,14 @@ void collect(Collected &collected, const core::ReadyHint &hint) {
 struct Told {
     core::ReadyHint hints[told_at_once];
     uint32 count;
+    int64 unknown; // to the window, of those told
 };
 
 void tell_window(Told &told, const QueueRows &rows, const core::ReadyHint &hint) {
     told.hints[told.count++] = hint;
     if (told.count < told_at_once)
         return;
-    add_hints(rows, told.hints, told.count, true);
+    told.unknown += add_hints(rows, told.hints, told.count, true);
     told.count = 0;
 }
 
@@ -223,11 +225,9 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
         return 0;
     LookResult look = {.began_at = waiting_clock(), .ended_at = 0, .next_lease_end = no_time};
     Told told = {};
-    int64 rows_read = 0;
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     OrderWalk walk = open_walk(rows, live_jobs, snapshot);
     walk_due(walk, core::before_all_hints, now, [&](TupleTableSlot *row) {
-        rows_read++;
         core::ReadyHint hint = hint_of_row(row);
         if (core::place_in_turn(hint) >= end)
             return false;
@@ -235,18 +235,17 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
             tell_window(told, rows, hint);
         } else {
             // One that has ended is looked for again, until it is settled.
-            look.next_lease_end =
-                Min(look.next_lease_end, read_int64(row, live_column::lease_expires_at));
+            look.next_lease_end = Min(look.next_lease_end, lease_end(row, now));
             met_running(row, context);
         }
         return true;
     });
-    add_hints(rows, told.hints, told.count, true);
+    told.unknown += add_hints(rows, told.hints, told.count, true);
     close_walk(walk);
     UnregisterSnapshot(snapshot);
     look.ended_at = waiting_clock();
     end_look(slot, rows, look);
-    return rows_read;
+    return told.unknown;
 }
 
 } // namespace faultline

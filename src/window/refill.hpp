@@ -10,7 +10,7 @@ namespace faultline {
 bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, TimestampTz now);
 
 // Looks at every due or running job that the window should know, calls met_running(row, context)
-// for those that run, and adds what the window does not know.  Returns how many rows it has read.
+// for those that run, and adds what the window does not know: returns how many jobs that was.
 int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, TimestampTz now,
                      void (*met_running)(TupleTableSlot *row, void *context), void *context);
 

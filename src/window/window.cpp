@@ -214,14 +214,15 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
     return true;
 }
 
-void add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due) {
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due) {
     if (!windows_exist() || count == 0)
-        return;
+        return 0;
     core::HintList list = {hints, count};
     sort_hints(list, due);
     WindowSlot *slot = lock_window_of(rows.queue_id);
     if (slot == nullptr)
-        return;
+        return 0;
+    uint32 known = slot->window.ready.count() + slot->window.scheduled.count();
     if (slot->rows.file != rows.file) {
         // Either the window or the caller speaks of a file that is no more.
         restart(slot);
@@ -230,7 +231,9 @@ void add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool
     } else {
         core::add_scheduled(slot->window, memory_of(slot), list);
     }
+    uint32 known_now = slot->window.ready.count() + slot->window.scheduled.count();
     LWLockRelease(&slot->lock);
+    return known_now > known ? known_now - known : 0;
 }
 
 void release_window(int32 queue_id) {
@@ -372,6 +375,15 @@ bool report_window(int number, WindowReport *report) {
                .epoch = window.epoch};
     LWLockRelease(&slot->lock);
     return OidIsValid(report->database_id);
+}
+
+void drop_hints(const QueueRows &rows) {
+    WindowSlot *slot = windows_exist() ? lock_window_of(rows.queue_id) : nullptr;
+    if (slot == nullptr)
+        return;
+    slot->window.ready.clear(directory->ready_slots);
+    slot->window.scheduled.clear(directory->scheduled_slots);
+    LWLockRelease(&slot->lock);
 }
 
 WindowSlot *window_of_database(int number, QueueRows *rows) {

@@ -39,8 +39,8 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
                 uint32 wanted, TakenHints *taken);
 
 // Jobs that wait, told when they are committed, and hints that are given back.  Sorts them.  May
-// not raise: it runs when transactions end.
-void add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due);
+// not raise: it runs when transactions end.  Returns how many the window did not know.
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due);
 
 // The queue was dropped: its window is free for another one.  May not raise either.
 void release_window(int32 queue_id);
@@ -97,6 +97,8 @@ struct WindowReport {
 };
 int window_count();
 bool report_window(int number, WindowReport *report); // false: nobody uses it
+// For tests: forgets hints, but not that it was told of them.
+void drop_hints(const QueueRows &rows);
 // The window with this number; null unless it is one of the current database.
 WindowSlot *window_of_database(int number, QueueRows *rows);
 
