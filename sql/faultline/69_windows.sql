@@ -16,10 +16,10 @@ COMMENT ON FUNCTION faultline.sweep_windows() IS
 CREATE FUNCTION faultline.drop_hints(queue text) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_drop_hints';
 COMMENT ON FUNCTION faultline.drop_hints(text) IS
-  'For tests: the ready window of the queue loses its hints and does not know it. 55000 unless faultline.lab is on.';
+  'Internal: for tests, the ready window of the queue loses its hints and does not know it. 55000 unless faultline.lab is on.';
 
 CREATE FUNCTION faultline.plant_hint(queue text, job_id bigint, place tid, priority integer, next_run_at timestamptz)
   RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_plant_hint';
 COMMENT ON FUNCTION faultline.plant_hint(text, bigint, tid, integer, timestamptz) IS
-  'For tests: puts a hint into the ready window of the queue, whether or not there is such a job at this place of live_jobs. 55000 unless faultline.lab is on.';
+  'Internal: for tests, puts a hint into the ready window of the queue, whether or not there is such a job at this place of live_jobs. 55000 unless faultline.lab is on.';

@@ -61,7 +61,7 @@ SELECT results_eq($$
            ('faultline.max_workers', true),
            ('faultline.naptime', true), ('faultline.ready_window', true), ('faultline.reconcile_rows', true),
            ('faultline.reconcile_timeout', true), ('faultline.strict_lease', true),
-           ('faultline.trace_events', true)$$,
+           ('faultline.sweep_windows_timeout', true), ('faultline.trace_events', true)$$,
   'every setting has a description, and there are no others');
 
 SELECT * FROM finish();

@@ -103,6 +103,6 @@ DROP ROLE regress_faultline_waiter;
 SET statement_timeout = '50 ms';
 CALL faultline.wait_for_jobs('{wait1}'); :sqlstate
 RESET statement_timeout;
-SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
+SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues WHERE queue LIKE 'wait%' ORDER BY queue;
 SELECT faultline.set_clock(NULL) \gset
 SELECT * FROM faultline.check_invariants();
