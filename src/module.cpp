@@ -7,6 +7,7 @@
 #include "shared_memory.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
+#include "waiters/arrivals.hpp"
 #include "worker_state.hpp"
 
 extern "C" {
@@ -20,6 +21,7 @@ extern "C" void _PG_init(void) {
     faultline::register_policy_callbacks();
     faultline::register_instance_callbacks();
     faultline::register_transaction_callbacks();
+    faultline::register_arrival_callbacks();
     // pg_upgrade wants a server that changes nothing by itself.
     if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade) {
         faultline::request_shared_memory();

@@ -24,6 +24,7 @@ Arrival *arrivals = nullptr; // lives in TopTransactionContext
 int arrival_count = 0;
 int arrival_capacity = 0;
 bool policy_changed = false;
+bool policy_change_told = false; // committed, and to be told
 
 Arrival *find_arrival(int32 queue_id, int nest_level) {
     for (int i = 0; i < arrival_count; i++)
@@ -50,6 +51,16 @@ Arrival &arrival_of(int32 queue_id) {
 
 void remove_arrival(int position) { arrivals[position] = arrivals[--arrival_count]; }
 
+// The last that is heard of a transaction.  The messages that outdate caches of policy have been
+// sent by now, which they have not when the callbacks of its commit are called.
+void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *) {
+    if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || !policy_change_told)
+        return;
+    policy_change_told = false;
+    if (is_commit)
+        look_again_all();
+}
+
 } // namespace
 
 void note_arrival(int32 queue_id, int64 delay_microseconds) {
@@ -69,6 +80,8 @@ void note_claim(int32 queue_id) {
 
 void note_policy_change() { policy_changed = true; }
 
+void register_arrival_callbacks() { RegisterResourceReleaseCallback(on_release, nullptr); }
+
 void tell_arrivals() {
     for (int i = 0; i < arrival_count; i++) {
         if (arrivals[i].ready > 0)
@@ -76,8 +89,7 @@ void tell_arrivals() {
         if (arrivals[i].due != no_time)
             expect_job(arrivals[i].queue_id, arrivals[i].due);
     }
-    if (policy_changed)
-        look_again_all();
+    policy_change_told = policy_changed;
 }
 
 void give_back_arrivals() {

@@ -20,4 +20,7 @@ void end_arrivals();        // after either, and when it was prepared
 void keep_subtransaction(); // committed into its parent
 void undo_subtransaction();
 
+// Called once per process, from _PG_init.
+void register_arrival_callbacks();
+
 } // namespace faultline

@@ -15,10 +15,10 @@ namespace {
 struct Waiter {
     dlist_node link; // while in_line
     bool in_line;
-    pg_atomic_uint32 signal; // a WaitSignal; written under the lock, read by the waiter without
+    // When it looks by itself; no_time: others do.  Written under the lock, by anybody.
+    pg_atomic_uint64 look_at;
     Oid database_id;
-    TimestampTz look_at; // when it looks by itself; no_time: others do
-    int32 granted_queue;
+    int32 granted_queue; // a job arrived there for the waiter, which has left the line; 0: none
     int queue_count;
     int32 queue_ids[core::wait_queues_max];
 };
@@ -32,10 +32,13 @@ struct Line {
 
 Line *line = nullptr;
 
+constexpr TimestampTz look_now = PG_INT64_MIN;
+
 // This session's part, as only it knows it.
 bool waiting = false;      // in the line, or granted and not seen yet
 int32 queue_to_claim = 0;  // it came out of the line for a job there, and has not claimed yet
 bool exit_is_seen = false; // the callback is registered
+TimestampTz lonely_look = no_time; // when it looks, without shared memory
 
 Size shared_bytes() {
     return add_size(offsetof(Line, slots), mul_size(sizeof(Waiter), MaxBackends));
@@ -50,14 +53,17 @@ void attach_memory(void *memory, bool is_new) {
     dlist_init(&line->waiters);
     for (int i = 0; i < MaxBackends; i++) {
         line->slots[i] = {};
-        pg_atomic_init_u32(&line->slots[i].signal, static_cast<uint32>(WaitSignal::none));
+        pg_atomic_init_u64(&line->slots[i].look_at, static_cast<uint64>(no_time));
     }
 }
 
 Waiter &own_waiter() { return line->slots[MyProc - ProcGlobal->allProcs]; }
 
-void send(Waiter &waiter, WaitSignal signal) {
-    pg_atomic_write_u32(&waiter.signal, static_cast<uint32>(signal));
+// Makes the waiter look at this time, or earlier if it meant to.
+void make_look(Waiter &waiter, TimestampTz at) {
+    if (read_time(&waiter.look_at) <= at)
+        return;
+    write_time(&waiter.look_at, at);
     SetLatch(&ProcGlobal->allProcs[&waiter - line->slots].procLatch);
 }
 
@@ -89,19 +95,21 @@ template <typename Visit> void walk_line(Visit visit) {
 bool somebody_looks_at(int32 queue_id, TimestampTz until) {
     bool found = false;
     walk_line([&](Waiter &waiter) {
-        found = waiter.look_at <= until && waits_for(waiter, queue_id);
+        found = read_time(&waiter.look_at) <= until && waits_for(waiter, queue_id);
         return !found;
     });
     return found;
 }
 
-// The newest waiter looks, which decides whether it keeps time from now on: it is the last to be
-// woken for a job.
-void let_somebody_look(int32 queue_id) {
+// If nobody looks at the queue by then, the newest waiter will: it is the last to be woken for a
+// job.
+void let_somebody_look(int32 queue_id, TimestampTz at) {
+    if (somebody_looks_at(queue_id, at))
+        return;
     dlist_node *end = &line->waiters.head;
     for (dlist_node *link = end->prev; link != end; link = link->prev)
         if (waits_for(waiter_of(link), queue_id)) {
-            send(waiter_of(link), WaitSignal::look);
+            make_look(waiter_of(link), at);
             return;
         }
 }
@@ -110,11 +118,9 @@ void step_out(Waiter &waiter) {
     dlist_delete(&waiter.link);
     waiter.in_line = false;
     pg_atomic_fetch_sub_u32(&line->length, 1);
-    if (waiter.look_at == no_time)
-        return;
-    for (int i = 0; i < waiter.queue_count; i++)
-        if (!somebody_looks_at(waiter.queue_ids[i], waiter.look_at))
-            let_somebody_look(waiter.queue_ids[i]);
+    TimestampTz look_at = exchange_time(&waiter.look_at, no_time);
+    for (int i = 0; i < waiter.queue_count && look_at != no_time; i++)
+        let_somebody_look(waiter.queue_ids[i], look_at);
 }
 
 // Empty when there is nothing to lock for.  The barrier stands between the commit of the caller and
@@ -134,7 +140,6 @@ int32 end_wait() {
         step_out(own);
     int32 granted = own.granted_queue;
     own.granted_queue = 0;
-    pg_atomic_write_u32(&own.signal, static_cast<uint32>(WaitSignal::none));
     LWLockRelease(&line->lock);
     waiting = false;
     return granted;
@@ -153,7 +158,7 @@ const SharedSegment waiters_segment = {
 bool waiters_share_memory() { return line != nullptr; }
 
 void wake_waiters(int32 queue_id, int ready_count) {
-    if (line_is_empty())
+    if (ready_count <= 0 || line_is_empty())
         return;
     LWLockAcquire(&line->lock, LW_EXCLUSIVE);
     walk_line([&](Waiter &waiter) {
@@ -162,7 +167,7 @@ void wake_waiters(int32 queue_id, int ready_count) {
         if (waits_for(waiter, queue_id)) {
             step_out(waiter);
             waiter.granted_queue = queue_id;
-            send(waiter, WaitSignal::granted);
+            make_look(waiter, look_now);
             ready_count--;
         }
         return true;
@@ -174,8 +179,7 @@ void expect_job(int32 queue_id, TimestampTz due) {
     if (line_is_empty())
         return;
     LWLockAcquire(&line->lock, LW_EXCLUSIVE);
-    if (!somebody_looks_at(queue_id, due))
-        let_somebody_look(queue_id);
+    let_somebody_look(queue_id, due);
     LWLockRelease(&line->lock);
 }
 
@@ -185,25 +189,25 @@ void look_again_all() {
     LWLockAcquire(&line->lock, LW_EXCLUSIVE);
     walk_line([&](Waiter &waiter) {
         if (waiter.database_id == MyDatabaseId)
-            send(waiter, WaitSignal::look);
+            make_look(waiter, look_now);
         return true;
     });
     LWLockRelease(&line->lock);
 }
 
-WaitSignal enter_line(const int32 *queue_ids, int count) {
+bool enter_line(const int32 *queue_ids, int count) {
     if (line == nullptr)
-        return WaitSignal::none;
+        return false;
     if (!exit_is_seen) {
         before_shmem_exit(on_exit, 0);
         exit_is_seen = true;
     }
     Waiter &own = own_waiter();
     LWLockAcquire(&line->lock, LW_EXCLUSIVE);
-    auto signal = static_cast<WaitSignal>(pg_atomic_read_u32(&own.signal));
+    bool granted = own.granted_queue != 0;
     // Who was woken for nothing is still the one who has waited longest.
     if (!own.in_line) {
-        if (signal == WaitSignal::granted)
+        if (granted)
             dlist_push_head(&line->waiters, &own.link);
         else
             dlist_push_tail(&line->waiters, &own.link);
@@ -211,32 +215,32 @@ WaitSignal enter_line(const int32 *queue_ids, int count) {
     }
     own.in_line = waiting = true;
     own.database_id = MyDatabaseId;
-    own.look_at = no_time;
     own.granted_queue = 0;
     own.queue_count = count;
     memcpy(own.queue_ids, queue_ids, sizeof(int32) * count);
-    pg_atomic_write_u32(&own.signal, static_cast<uint32>(WaitSignal::none));
+    write_time(&own.look_at, no_time);
     LWLockRelease(&line->lock);
-    return signal;
+    return granted;
 }
 
-WaitSignal wait_signal() {
-    return line == nullptr ? WaitSignal::none
-                           : static_cast<WaitSignal>(pg_atomic_read_u32(&own_waiter().signal));
-}
-
-TimestampTz plan_look(TimestampTz look_at) {
-    if (line == nullptr)
-        return look_at;
+void plan_look(TimestampTz look_at) {
+    if (line == nullptr) {
+        lonely_look = look_at;
+        return;
+    }
     Waiter &own = own_waiter();
     bool others_look = true;
     LWLockAcquire(&line->lock, LW_EXCLUSIVE);
-    own.look_at = no_time;
+    // What was asked of it while it looked; perhaps that is not what it has seen.
+    TimestampTz asked = exchange_time(&own.look_at, no_time);
     for (int i = 0; i < own.queue_count && others_look; i++)
         others_look = somebody_looks_at(own.queue_ids[i], look_at);
-    own.look_at = others_look ? no_time : look_at;
+    write_time(&own.look_at, others_look ? asked : Min(asked, look_at));
     LWLockRelease(&line->lock);
-    return own.look_at;
+}
+
+TimestampTz planned_look() {
+    return line == nullptr ? lonely_look : read_time(&own_waiter().look_at);
 }
 
 int waiters_in_line() {

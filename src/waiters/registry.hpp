@@ -24,18 +24,16 @@ void expect_job(int32 queue_id, TimestampTz due);
 void look_again_all();
 
 // For the one who waits.  Each session is in the line once, for any of its queues.
-enum class WaitSignal : uint32 {
-    none,
-    look,    // something changed: still in the line
-    granted, // a job arrived for this waiter, which has left the line
-};
+//
 // Enters the line, or stays in it, before looking at the rows, so that whatever commits after the
-// look sees the waiter.  Returns the signal that ended the wait before, and takes it away.
-WaitSignal enter_line(const int32 *queue_ids, int count);
-WaitSignal wait_signal(); // without taking it away
-// How long the waiter may sleep that would look by itself at `look_at`: until then, or for ever
-// (no_time) when somebody else looks at each of its queues no later.
-TimestampTz plan_look(TimestampTz look_at);
+// look sees the waiter.  True when a job arrived for it, whereupon it had left the line.
+bool enter_line(const int32 *queue_ids, int count);
+// The look found nothing: the waiter will look again at this time, unless somebody else looks at
+// each of its queues no later.
+void plan_look(TimestampTz look_at);
+// When it is to look again, as things stand: a job that arrives for it makes that now, and who
+// leaves the line while keeping time may make it earlier.  The latch is set when it changes.
+TimestampTz planned_look();
 int waiters_in_line();
 // The wait is over.  With a job found in `found_queue`, or 0; this session is then expected to
 // claim from it, and hands the wake-up on otherwise.

@@ -78,17 +78,16 @@ void begin_round() {
     CHECK_FOR_INTERRUPTS();
 }
 
-void end_round() { CommitTransactionCommand(); }
-
-// Outside of a transaction: nothing here may raise.
-void sleep_until(TimestampTz until) {
-    for (;;) {
-        if (InterruptPending || wait_signal() != WaitSignal::none)
+// Until the planned look.  Outside of a transaction: nothing here may raise.
+void sleep_until_look(TimestampTz deadline) {
+    while (!InterruptPending) {
+        TimestampTz look_at = planned_look();
+        TimestampTz until = Min(deadline, look_at);
+        TimestampTz now = waiting_clock();
+        if (until <= now)
             return;
-        long milliseconds = TimestampDifferenceMilliseconds(waiting_clock(), until);
-        if (milliseconds <= 0)
-            return;
-        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                  TimestampDifferenceMilliseconds(now, until),
                   wait_event_of("FaultlineWaitForJobs"));
         ResetLatch(MyLatch);
     }
@@ -104,9 +103,8 @@ TimestampTz next_look(const ReadyLook &look, TimestampTz began_at) {
 }
 
 // Several jobs that nobody was told of, such as delayed ones: the others want to know as well.
-int jobs_worth_counting(const Wait &wait, WaitSignal signal) {
-    bool found_by_itself = wait.rounds > 0 && signal != WaitSignal::granted;
-    return found_by_itself ? Max(1, waiters_in_line()) : 1;
+int jobs_worth_counting(const Wait &wait, bool granted) {
+    return wait.rounds > 0 && !granted ? Max(1, waiters_in_line()) : 1;
 }
 
 // Returns inside of the transaction that found something, or found that time is up.
@@ -115,18 +113,18 @@ void wait_in_rounds(Wait &wait) {
         begin_round();
         read_queues(wait);
         // Before the look: a commit that it does not see sees us.
-        WaitSignal signal = enter_line(wait.queue_ids, wait.names.count);
+        bool granted = enter_line(wait.queue_ids, wait.names.count);
         TimestampTz began_at = waiting_clock();
         ReadyLook look =
-            look_for_jobs(wait.queues, wait.names.count, jobs_worth_counting(wait, signal));
+            look_for_jobs(wait.queues, wait.names.count, jobs_worth_counting(wait, granted));
         if (look.ready_count > 0 || waiting_clock() >= wait.deadline) {
             leave_line(look.queue_id);
             wake_waiters(look.queue_id, look.ready_count - 1);
             return;
         }
-        TimestampTz look_at = plan_look(next_look(look, began_at));
-        end_round();
-        sleep_until(Min(wait.deadline, look_at));
+        plan_look(next_look(look, began_at));
+        CommitTransactionCommand();
+        sleep_until_look(wait.deadline);
     }
 }
 
