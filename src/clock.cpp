@@ -30,6 +30,11 @@ TimestampTz clock_now() {
     return GetCurrentTimestamp();
 }
 
+bool clock_is_virtual() {
+    TimestampTz now;
+    return settings::allow_virtual_clock && read_virtual_clock(&now);
+}
+
 TimestampTz waiting_clock() { return GetCurrentTimestamp(); }
 
 } // namespace faultline

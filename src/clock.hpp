@@ -9,6 +9,9 @@ namespace faultline {
 // set_clock() stored in this database, if any.
 TimestampTz clock_now();
 
+// Whether a test has set a virtual time in this database.
+bool clock_is_virtual();
+
 // Real time, for how long to wait and when to look again; never for what happens to a job.
 TimestampTz waiting_clock();
 

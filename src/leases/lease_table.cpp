@@ -2,6 +2,7 @@
 // of its own.  Nobody takes two of these locks, nor anything else, while he has one.
 #include "lease_table.hpp"
 
+#include "../clock.hpp"
 #include "../settings.hpp"
 #include "../worker_state.hpp"
 
@@ -41,7 +42,8 @@ struct DatabaseLeases {
 };
 
 struct LeaseTable {
-    LWLock databases_lock; // of adding one
+    LWLock databases_lock; // of adding one, and of began_at
+    TimestampTz began_at;  // the first one was added, so nothing was remembered before; real time
     pg_atomic_uint32 database_count;
     DatabaseLeases databases[lease_databases_max];
     int32 entries_per_partition;
@@ -197,14 +199,18 @@ DatabaseLeases *find_database() {
     return nullptr;
 }
 
+// A virtual clock says nothing about when the server started, but what it says first.
 DatabaseLeases *add_database(TimestampTz now) {
+    bool is_virtual = clock_is_virtual();
     LWLockAcquire(&table->databases_lock, LW_EXCLUSIVE);
     DatabaseLeases *found = find_database();
     uint32 count = pg_atomic_read_u32(&table->database_count);
+    if (count == 0)
+        table->began_at = waiting_clock();
     if (found == nullptr && count < lease_databases_max) {
         found = &table->databases[count];
         found->database_id = MyDatabaseId;
-        pg_atomic_init_u64(&found->since, static_cast<uint64>(now));
+        pg_atomic_init_u64(&found->since, static_cast<uint64>(is_virtual ? now : table->began_at));
         pg_atomic_init_u64(&found->missed, 1);
         pg_atomic_init_u64(&found->known_when_missed, 0);
         pg_write_barrier();

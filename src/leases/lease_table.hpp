@@ -11,9 +11,10 @@ namespace faultline {
 
 extern const SharedSegment lease_table_segment;
 
-// Finds the memory of this session's database, or begins it with `now` on the database's clock: so
-// after each start of the server and after a promotion.  False on a standby, without preload, with
-// faultline.max_leases = 0, and in a database beyond lease_databases_max.
+// Finds the memory of this session's database, or begins it; `now` is on the database's clock.  The
+// first session to do so after a start of the server, or a promotion, begins it for all.  False on
+// a standby, without preload, with faultline.max_leases = 0, and in a database beyond
+// lease_databases_max.
 inline constexpr int lease_databases_max = 1000;
 bool attach_leases(TimestampTz now);
 
