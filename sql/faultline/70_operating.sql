@@ -49,7 +49,7 @@ COMMENT ON FUNCTION faultline.expire_leases(integer) IS
 CREATE FUNCTION faultline.expire_round(max_jobs integer, everywhere boolean = NULL) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_expire_round';
 COMMENT ON FUNCTION faultline.expire_round(integer, boolean) IS
-  'Internal: the maintenance duty expire_leases. everywhere: looks at all live jobs; false: only where claims have come by; null: everywhere as long as that is cheap or was not done for long.';
+  'Internal: the maintenance duty expire_leases. everywhere: looks at all live jobs; false: only where claims have come by; null: only at the leases in memory while every running job is known there, else everywhere as long as that is cheap or was not done for long.';
 
 CREATE FUNCTION faultline.expire_keys(max_keys integer = 10000) RETURNS bigint
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
