@@ -5,12 +5,18 @@
 #include "arguments.hpp"
 #include "debug_point.hpp"
 #include "storage/columns.hpp"
+#include "storage/events.hpp"
 #include "storage/keys.hpp"
 #include "window/pending.hpp"
 
 namespace faultline {
 
 namespace {
+
+// Without a row nobody could tell reconciliation how a job with a declared effect ended.
+bool keeps_finished(TupleTableSlot *row, const QueuePolicy &policy) {
+    return policy.keep_finished_microseconds > 0 || declares_effect(row);
+}
 
 void start_key_expiry(TupleTableSlot *row, const QueuePolicy &policy, TimestampTz now) {
     Column key = read_column(row, live_column::idempotency_key);
@@ -111,9 +117,11 @@ void finish_job(Table &live_jobs, Archive &archive, TupleTableSlot *row,
                     record.note != nullptr ? record.note : cstring_to_text("cancelled"));
     if (!row_is_removed)
         remove_live_job(live_jobs, row);
-    archive_finished(archive, row, record);
-    if (!read_column(row, live_column::idempotency_key).is_null)
-        start_key_expiry(row, queue_of_job(read_int32(row, live_column::queue_id)), archive.now);
+    QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
+    if (keeps_finished(row, policy))
+        archive_finished(archive, row, record);
+    log_step(row, live_state(row), record.state);
+    start_key_expiry(row, policy, archive.now);
 }
 
 } // namespace faultline

@@ -180,7 +180,6 @@ void archive_finished(Archive &archive, TupleTableSlot *live_row, const Finished
         writer.set(finished_column::last_error, PointerGetDatum(record.note));
     writer.finish();
     add_to_batch(archive.finished_batch);
-    log_step(live_row, live_state(live_row), record.state);
 }
 
 void archive_attempt(Archive &archive, TupleTableSlot *live_row, const AttemptRecord &record) {
