@@ -56,12 +56,13 @@ CREATE TABLE faultline.live_jobs (
   last_error text,
   cancel_reason text,
   history jsonb,
-  CONSTRAINT live_jobs_pkey PRIMARY KEY (job_id)
+  CONSTRAINT live_jobs_pkey PRIMARY KEY (job_id) WITH (fillfactor = 100)
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.2);
 -- The order in which jobs run.  A claim changes none of these columns, nor any other indexed one,
 -- so it is a HOT update; do not add an index on state or lease columns.
-CREATE INDEX live_jobs_order ON faultline.live_jobs (queue_id, priority, next_run_at, job_id);
+CREATE INDEX live_jobs_order ON faultline.live_jobs (queue_id, priority, next_run_at, job_id)
+  WITH (fillfactor = 100);
 COMMENT ON TABLE faultline.live_jobs IS
   'Jobs that are queued (q) or running (r), nothing else. attempt counts claims and never falls; attempts_uncounted of them do not count against max_attempts (released ones, and those before a redrive). declares_effect: its producer declared a ledger entry, without which it cannot succeed. lease_milliseconds: how long a lease was asked for, which lease_expires_at does not show once it has been extended.';
 

@@ -38,7 +38,7 @@ BEGIN
   END IF;
   EXECUTE format('CREATE TABLE faultline.%I (LIKE faultline.%I INCLUDING DEFAULTS INCLUDING STORAGE)',
                  partition, parent);
-  EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partition);
+  EXECUTE format('CREATE INDEX ON faultline.%I (job_id) WITH (fillfactor = 100)', partition);
   -- For databases that publish all their tables; there is no key to identify rows by.
   EXECUTE format('ALTER TABLE faultline.%I REPLICA IDENTITY FULL', partition);
   -- Writers that found no partition for the day wait here, and then look again.
@@ -89,7 +89,7 @@ BEGIN
     IF to_regclass(format('faultline.%I', partitioned.parent || '_default')) IS NULL THEN
       EXECUTE format('CREATE TABLE faultline.%I PARTITION OF faultline.%I DEFAULT',
                      partitioned.parent || '_default', partitioned.parent);
-      EXECUTE format('CREATE INDEX ON faultline.%I (job_id)', partitioned.parent || '_default');
+      EXECUTE format('CREATE INDEX ON faultline.%I (job_id) WITH (fillfactor = 100)', partitioned.parent || '_default');
       EXECUTE format('ALTER TABLE faultline.%I REPLICA IDENTITY FULL', partitioned.parent || '_default');
       created := created + 1;
     END IF;

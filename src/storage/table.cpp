@@ -272,8 +272,12 @@ void flush_batch(RowBatch &batch) {
     Table &table = *batch.table;
     CHECK_FOR_INTERRUPTS();
     MemoryContext caller = MemoryContextSwitchTo(batch.memory);
-    table_multi_insert(table.relation, batch.slots, batch.count, GetCurrentCommandId(true), 0,
-                       nullptr);
+    // Of one row the record of an ordinary insert is smaller.
+    if (batch.count == 1)
+        table_tuple_insert(table.relation, batch.slots[0], GetCurrentCommandId(true), 0, nullptr);
+    else
+        table_multi_insert(table.relation, batch.slots, batch.count, GetCurrentCommandId(true), 0,
+                           nullptr);
     MemoryContextSwitchTo(caller);
     for (int i = 0; i < batch.count; i++) {
         list_free(insert_into_indexes(table, batch.slots[i]));
