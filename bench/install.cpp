@@ -1,15 +1,10 @@
 // Implements the choice and the installation of peers.
 #include "database.hpp"
+#include "package.hpp"
 #include "peer.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <filesystem>
 #include <fmt/format.h>
-#include <iostream>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -20,27 +15,10 @@ namespace {
 
 using client::Connection;
 
-const std::filesystem::path packages = "build/peers"; // made by bench/peers/install
-
-std::string output_of(const std::string &command) {
-    const std::unique_ptr<FILE, int (*)(FILE *)> pipe(popen(command.c_str(), "r"), pclose);
-    if (!pipe)
-        throw std::runtime_error("could not run: " + command);
-    std::string output;
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = fread(buffer.data(), 1, buffer.size(), pipe.get()))
-        output.append(buffer.data(), count);
-    return output;
-}
-
 // Its client's statements, recorded while it was installed, and the version of both.
 void install_package(Peer &peer) {
-    const std::string output =
-        output_of(fmt::format("PGDATABASE={} node {}/statements.mjs {}", template_database,
-                              packages.string(), peer.package));
-    const nlohmann::json recorded = nlohmann::json::parse(output, nullptr, false);
-    if (!recorded.is_object())
-        throw std::runtime_error(peer.package + " could not be installed; see above");
+    const nlohmann::json recorded =
+        output_of_script(template_database, "statements.mjs " + peer.package);
     const auto take = [&recorded](const char *name, std::string &value) {
         value = recorded.value(name, value);
     };
@@ -53,7 +31,7 @@ void install_package(Peer &peer) {
 }
 
 std::optional<std::string> what_is_missing(const Peer &peer, Connection &connection) {
-    if (!peer.package.empty() && !exists(packages / "node_modules" / peer.package))
+    if (!peer.package.empty() && !package_is_there(peer.package))
         return fmt::format("not fetched; bench/peers/install {}", peer.package);
     if (peer.missing.empty())
         return std::nullopt;

@@ -92,8 +92,8 @@ Report measure_all(Connection &admin, const Options &options) {
 
 int main(int argument_count, char **arguments) {
     Options full;
-    full.peers = {"textbook",        "pgq",           "graphile", "pg-boss", "faultline",
-                  "faultline-plain", "faultline-turn"};
+    full.peers = {"textbook",       "pgq",       "graphile",        "graphile-client", "pg-boss",
+                  "pg-boss-client", "faultline", "faultline-plain", "faultline-turn"};
     full.batches = {1, 10, 100, 1'000};
     full.clients = {1, 4, 16, 64};
     Options quick = full;

@@ -4,6 +4,7 @@
 #include "client.hpp"
 #include "crew.hpp"
 #include "database.hpp"
+#include "package.hpp"
 
 #include <fmt/format.h>
 #include <memory>
@@ -82,6 +83,23 @@ struct Totals {
     double wal_bytes = 0; // of the measured jobs
 };
 
+// By the package's own client. Its log is of all jobs, the warm-up included.
+Totals run_own_client(Connection &admin, const Peer &peer, const Load &load, double run_seconds) {
+    Totals totals;
+    totals.wal_bytes = -wal_position_bytes(admin);
+    const nlohmann::json counts =
+        output_of_script(run_database, fmt::format("lifecycle.mjs {} {} {} {}", peer.package,
+                                                   load.batch, load.clients, run_seconds));
+    totals.wal_bytes += wal_position_bytes(admin);
+    totals.enqueued = counts.at("enqueued");
+    totals.completed = counts.at("completed");
+    totals.measured = counts.at("measured");
+    totals.seconds = counts.at("seconds");
+    totals.wal_bytes *=
+        static_cast<double>(totals.measured) / static_cast<double>(totals.completed);
+    return totals;
+}
+
 Totals run_clients(Connection &admin, const std::string &conninfo, const Peer &peer,
                    const Load &load, double run_seconds) {
     const Clients clients = connect(conninfo, peer, load);
@@ -155,7 +173,9 @@ Measurement measure(client::Connection &admin, const std::string &conninfo, cons
                     const Load &load, double run_seconds) {
     const std::string database = copy_template_database(admin, conninfo);
     prepare_copy(peer, database);
-    const Totals totals = run_clients(admin, database, peer, load, run_seconds);
+    const Totals totals = peer.runs_own_client
+                              ? run_own_client(admin, peer, load, run_seconds)
+                              : run_clients(admin, database, peer, load, run_seconds);
     wait_for_backends_to_end(admin);
     Connection connection(database);
     check_nothing_lost(peer, totals, connection.execute(peer.count_unfinished).bigint(0, 0));

@@ -29,6 +29,8 @@ struct Peer {
     // Instead of setup: the package that bench/peers/statements.mjs installs, and whose statements
     // it records.
     std::string package;
+    // Where that can be measured, in the lifecycle, the package's own client does the work.
+    bool runs_own_client = false;
     std::vector<std::string> after_copy; // run in each copy of the template
     std::string session;                 // run by each connection
 

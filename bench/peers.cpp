@@ -145,6 +145,13 @@ Peer pg_boss() {
     return peer;
 }
 
+Peer by_own_client(Peer peer) {
+    peer.name += "-client";
+    peer.note = fmt::format("{} by its own client, all in one process of Node.js", peer.package);
+    peer.runs_own_client = true;
+    return peer;
+}
+
 } // namespace
 
 Peer textbook() {
@@ -209,7 +216,9 @@ std::vector<Peer> all_peers() {
             textbook_without_history(),
             pgq(),
             graphile_worker(),
+            by_own_client(graphile_worker()),
             pg_boss(),
+            by_own_client(pg_boss()),
             faultline(),
             faultline_turn(),
             faultline_plain(),

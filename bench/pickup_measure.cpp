@@ -3,6 +3,7 @@
 
 #include "crew.hpp"
 #include "database.hpp"
+#include "package.hpp"
 
 #include <algorithm>
 #include <condition_variable>
@@ -105,8 +106,8 @@ void work(const Crew &crew, const std::string &database, const Way &way, Receipt
 class PackageWorker {
   public:
     PackageWorker(const Way &way, int jobs)
-        : pipe_(popen(fmt::format("PGDATABASE={} node build/peers/pickup.mjs {} {}", run_database,
-                                  way.peer.package, jobs)
+        : pipe_(popen(script_command(run_database,
+                                     fmt::format("pickup.mjs {} {}", way.peer.package, jobs))
                           .c_str(),
                       "r"),
                 pclose) {
@@ -178,6 +179,8 @@ Peer notifying(Peer peer) {
 std::vector<Way> pickup_ways(const std::vector<Peer> &peers) {
     std::vector<Way> ways{{.name = "bare round trip", .waiting = Waiting::round_trip, .peer = {}}};
     for (const Peer &peer : peers) {
+        if (peer.runs_own_client)
+            continue; // its package has a way of its own
         if (peer.schema == "faultline")
             ways.push_back({.name = peer.name + ", wait_for_jobs()",
                             .waiting = Waiting::procedure,
