@@ -290,11 +290,16 @@ std::string Player::filled_in(const std::string &text) const {
 Session &Player::session(const std::string &name) {
     std::unique_ptr<Session> &found = sessions_[name];
     if (!found)
-        found = std::make_unique<Session>(name.ends_with("_standby")
-                                              ? Server::standby_conninfo(database_)
-                                              : server_.conninfo(database_),
-                                          name);
+        found = std::make_unique<Session>(conninfo_of_session(name), name);
     return *found;
+}
+
+std::string Player::conninfo_of_session(const std::string &name) const {
+    if (name.ends_with("_standby"))
+        return Server::conninfo_beside("standby", database_);
+    if (name.ends_with("_pooled"))
+        return Server::conninfo_beside("pooler", database_);
+    return server_.conninfo(database_);
 }
 
 Session &Player::known_session(const Step &step) {

@@ -38,6 +38,7 @@ class Player {
     [[noreturn]] void fail(const Step &step, const std::string &what) const;
     [[nodiscard]] std::string filled_in(const std::string &text) const;
     Session &session(const std::string &name);
+    [[nodiscard]] std::string conninfo_of_session(const std::string &name) const;
     Session &known_session(const Step &step);
     Answer run_in_control(const std::string &sql);
     void forget_sessions();

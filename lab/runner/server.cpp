@@ -63,8 +63,8 @@ std::string Server::conninfo(const std::string &database) const {
     return conninfo_of(host_, database);
 }
 
-std::string Server::standby_conninfo(const std::string &database) {
-    return conninfo_of(socket_folder("build/lab/standby"), database);
+std::string Server::conninfo_beside(const std::string &what, const std::string &database) {
+    return conninfo_of(socket_folder("build/lab/" + what), database);
 }
 
 std::string Server::environment(const std::string &database) const {

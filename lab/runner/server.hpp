@@ -23,8 +23,9 @@ class Server {
     void create_database(const std::string &name);
     void drop_database(const std::string &name);
     [[nodiscard]] std::string conninfo(const std::string &database) const;
-    // Of the standby that lab/standby started.
-    [[nodiscard]] static std::string standby_conninfo(const std::string &database);
+    // Of what lab/standby or lab/pooler started.
+    [[nodiscard]] static std::string conninfo_beside(const std::string &what,
+                                                     const std::string &database);
     // Environment of commands, as assignments in the shell.
     [[nodiscard]] std::string environment(const std::string &database) const;
 
