@@ -39,6 +39,7 @@ namespace faultline::core {
     point(refill_before_merge)                                                                     \
     point(transaction_pre_commit)                                                                  \
     point(transaction_committed)                                                                   \
+    point(count_after_snapshot)                                                                    \
     point(duty_expire_leases)                                                                      \
     point(duty_reconcile)                                                                          \
     point(duty_expire_keys)                                                                        \
@@ -46,7 +47,8 @@ namespace faultline::core {
     point(duty_drop_partitions)                                                                    \
     point(duty_delete_finished)                                                                    \
     point(duty_sweep_windows)                                                                      \
-    point(duty_audit)
+    point(duty_audit)                                                                              \
+    point(duty_count_jobs)
 // clang-format on
 
 #define FAULTLINE_DEBUG_ACTIONS(action)                                                            \

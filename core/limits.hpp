@@ -7,6 +7,7 @@ namespace faultline::core {
 
 inline constexpr std::int64_t microseconds_per_millisecond = 1'000;
 inline constexpr std::int64_t microseconds_per_second = 1'000'000;
+inline constexpr std::int64_t microseconds_per_minute = 60 * microseconds_per_second;
 inline constexpr std::int64_t microseconds_per_day = 86'400 * microseconds_per_second;
 
 inline constexpr int queue_name_bytes_max = 128;

@@ -13,6 +13,7 @@
 #include "leases/lease_table.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
+#include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
@@ -63,6 +64,8 @@ void require_worker(const text *queue) {
 }
 
 void claim_from_queue(Claim &claim, const text *queue) {
+    TimestampTz began = waiting_clock();
+    int claimed_before = claim.jobs_claimed;
     begin_verb("faultline.claim()");
     claim.ledger = open_ledger(claim.now);
     Table live_jobs = open_table(relation_ids().live_jobs);
@@ -80,6 +83,7 @@ void claim_from_queue(Claim &claim, const text *queue) {
     if (claim.expired_count > 0)
         expire_jobs(claim.expired_ids, claim.expired_count);
     claim.expired_count = 0;
+    count_claim_call(policy.queue_id, claim.jobs_claimed - claimed_before, began);
 }
 
 void read_claim_arguments(FunctionCallInfo fcinfo, int max_jobs_index, Claim &claim) {

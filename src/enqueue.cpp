@@ -7,6 +7,7 @@
 #include "intent.hpp"
 #include "result.hpp"
 #include "row_memory.hpp"
+#include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "storage/events.hpp"
 #include "storage/keys.hpp"
@@ -246,8 +247,10 @@ void insert_jobs(const Request &request, const NewJobs &jobs) {
         &request);
     for (int i = 0; i < jobs.count; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (!is_new(jobs, i))
+        if (!is_new(jobs, i)) {
+            count_events(request.policy.queue_id, core::JobEvent::deduplicated, 1);
             continue;
+        }
         write_job(batch_slot(batch), request, jobs.jobs[i]);
         add_to_batch(batch);
     }
@@ -308,6 +311,7 @@ FAULTLINE_FUNCTION(faultline_enqueue) {
         int64 first_job_id = claim_key(keys, key_use(request, job));
         close_table(keys);
         if (first_job_id != job.job_id) {
+            count_events(request.policy.queue_id, core::JobEvent::deduplicated, 1);
             end_verb();
             PG_RETURN_INT64(first_job_id);
         }

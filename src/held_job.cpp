@@ -7,6 +7,7 @@
 #include "leases/lease_end.hpp"
 #include "result.hpp"
 #include "settings.hpp"
+#include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
 
@@ -96,8 +97,12 @@ bool repeats_previous(const ManyJobs &jobs, int position) {
 
 void add_verdict_rows(ReturnSetInfo *result, const ManyJobs &jobs) {
     auto *ids_in_order = static_cast<int64 *>(palloc(sizeof(int64) * (jobs.count + 1)));
-    for (int i = 0; i < jobs.count; i++)
-        ids_in_order[jobs.items[i].input_index] = jobs.items[i].job_id;
+    for (int i = 0; i < jobs.count; i++) {
+        const ManyJobs::Item &item = jobs.items[i];
+        ids_in_order[item.input_index] = item.job_id;
+        if (jobs.verdicts[item.input_index] == core::Verdict::stale_lease)
+            count_stale_call(trace_job(item.job_id, item.lease_token).queue_id);
+    }
     for (int i = 0; i < jobs.count; i++)
         add_verdict_row(result, ids_in_order[i], jobs.verdicts[i]);
 }

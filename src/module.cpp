@@ -5,6 +5,7 @@
 #include "policy.hpp"
 #include "settings.hpp"
 #include "shared_memory.hpp"
+#include "stats/counting.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
 #include "waiters/arrivals.hpp"
@@ -20,6 +21,7 @@ extern "C" void _PG_init(void) {
     faultline::register_relation_callbacks();
     faultline::register_policy_callbacks();
     faultline::register_instance_callbacks();
+    faultline::register_statistics_callbacks();
     faultline::register_transaction_callbacks();
     faultline::register_arrival_callbacks();
     // pg_upgrade wants a server that changes nothing by itself.

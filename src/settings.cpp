@@ -124,9 +124,12 @@ void define_fast_path() {
     // The size of shared memory is fixed when the server starts; without preload there is none.
     GucContext context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
     DefineCustomIntVariable(
-        "faultline.max_queues", "Queues, of all databases, that can have a ready window at a time.",
-        "Claims from further queues search the index of order.", &queues_max, queues_max,
-        queues_max_min, queues_max_max, context, 0, nullptr, nullptr, nullptr);
+        "faultline.max_queues",
+        "Queues, of all databases, that can have a ready window and counters.",
+        "Claims from further queues search the index of order, and nobody counts what they do. "
+        "Counters take 4 kB each.",
+        &queues_max, queues_max, queues_max_min, queues_max_max, context, 0, nullptr, nullptr,
+        nullptr);
     DefineCustomIntVariable("faultline.ready_window", "Jobs that a ready window holds.",
                             "Rounded up to a power of two; each takes 30 bytes of shared memory "
                             "in each of the windows.",

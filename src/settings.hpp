@@ -22,7 +22,7 @@ inline int64 naptime_microseconds() {
 }
 extern int workers_max;
 extern bool fast_path;
-extern int queues_max;   // ready windows
+extern int queues_max;   // ready windows, and slots of counters
 extern int ready_window; // jobs of each
 extern int leases_max;   // in memory
 

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "debug_point.hpp"
+#include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "storage/events.hpp"
 #include "storage/keys.hpp"
@@ -78,6 +79,7 @@ core::Verdict settle(Table &live_jobs, Archive &archive, TupleTableSlot *row,
         .final = step != core::NextStep::retry,
         .error = end.error,
     };
+    count_end_of_attempt(row, end.outcome, step, archive.now);
     if (step != core::NextStep::succeed)
         archive_attempt(archive, row, record);
     debug_point(DebugPoint::settle_before_update);
@@ -120,6 +122,8 @@ void finish_job(Table &live_jobs, Archive &archive, TupleTableSlot *row,
     QueuePolicy policy = queue_of_job(read_int32(row, live_column::queue_id));
     if (keeps_finished(row, policy))
         archive_finished(archive, row, record);
+    if (record.state == core::JobState::succeeded)
+        count_success(row, archive.now);
     log_step(row, live_state(row), record.state);
     start_key_expiry(row, policy, archive.now);
 }

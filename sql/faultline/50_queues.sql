@@ -233,6 +233,7 @@ BEGIN
       USING ERRCODE = '40001', DETAIL = 'The queue was created after the transaction''s snapshot was taken.',
             HINT = 'Run the transaction again, or use READ COMMITTED for calls to Faultline.';
   END IF;
+  PERFORM faultline.count_dropped_queue(dropped_id);
   RETURN live + dead;
 END $$;
 COMMENT ON FUNCTION faultline.drop_queue_as_owner(text, boolean) IS

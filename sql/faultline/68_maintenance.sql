@@ -24,6 +24,7 @@ CREATE FUNCTION faultline.duties() RETURNS TABLE (duty text, every interval)
          ('delete_finished', interval '1 min'),
          ('sweep_windows', interval '10 s'),
          ('audit', coalesce(nullif(current_setting('faultline.audit_interval', true)::interval, '0'), '1 min')),
+         ('count_jobs', interval '1 min'),
          ('create_partitions', interval '1 min'),
          ('drop_partitions', interval '1 min')
 $$;

@@ -36,6 +36,7 @@ BEGIN
      WHERE k.queue_id = purged_id AND k.key = gone.idempotency_key AND q.queue_id = purged_id
   )
   SELECT count(*) INTO purged FROM gone;
+  PERFORM faultline.count_purged(purged_id, purged);
   RETURN purged;
 END $$;
 COMMENT ON FUNCTION faultline.purge_dead_letters_as_owner(text, interval) IS
@@ -88,6 +89,7 @@ BEGIN
     WHEN 'delete_finished' THEN faultline.delete_old_finished(max_rows)
     WHEN 'sweep_windows' THEN faultline.sweep_windows()
     WHEN 'audit' THEN faultline.audit_round()
+    WHEN 'count_jobs' THEN faultline.count_jobs()
   END;
 END $$;
 COMMENT ON FUNCTION faultline.run_duty(text, integer) IS

@@ -114,27 +114,3 @@ COMMENT ON COLUMN faultline.attempts.final IS 'Whether the job ended with it.';
 COMMENT ON COLUMN faultline.attempts.error IS 'Error text given to fail().';
 COMMENT ON COLUMN faultline.attempts.started_at IS 'When it was claimed.';
 COMMENT ON COLUMN faultline.attempts.ended_at IS 'When it ended.';
-
-CREATE VIEW faultline.stat_queues WITH (security_barrier) AS
-  WITH t AS MATERIALIZED (SELECT faultline.clock_now() AS now_at)
-  SELECT q.name AS queue,
-         count(j.job_id) FILTER (WHERE j.state = 'q' AND j.next_run_at <= t.now_at) AS queued,
-         count(j.job_id) FILTER (WHERE j.state = 'q' AND j.next_run_at > t.now_at) AS scheduled,
-         count(j.job_id) FILTER (WHERE j.state = 'r') AS running,
-         (SELECT count(*) FROM faultline.failed_jobs f WHERE f.queue_id = q.queue_id) AS dead_letters,
-         t.now_at - min(j.next_run_at) FILTER (WHERE j.state = 'q' AND j.next_run_at <= t.now_at)
-           AS oldest_ready_age,
-         q.paused_at
-    FROM faultline.visible_queues q
-   CROSS JOIN t
-    LEFT JOIN faultline.live_jobs j ON j.queue_id = q.queue_id
-   WHERE q.dropped_at IS NULL
-   GROUP BY q.queue_id, q.name, q.paused_at, t.now_at;
-COMMENT ON VIEW faultline.stat_queues IS 'One row per queue: how many jobs are in which state. Counts the live jobs at each look.';
-COMMENT ON COLUMN faultline.stat_queues.queue IS 'Name of the queue.';
-COMMENT ON COLUMN faultline.stat_queues.queued IS 'Jobs that are ready to run.';
-COMMENT ON COLUMN faultline.stat_queues.scheduled IS 'Queued jobs whose next_run_at is in the future.';
-COMMENT ON COLUMN faultline.stat_queues.running IS 'Jobs under a lease.';
-COMMENT ON COLUMN faultline.stat_queues.dead_letters IS 'Jobs that failed for good and are still kept.';
-COMMENT ON COLUMN faultline.stat_queues.oldest_ready_age IS 'How long the oldest ready job has waited.';
-COMMENT ON COLUMN faultline.stat_queues.paused_at IS 'Since when the queue is paused; null when it is not.';

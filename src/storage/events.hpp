@@ -5,6 +5,7 @@
 
 #include "../leases/pending.hpp"
 #include "../settings.hpp"
+#include "../stats/counting.hpp"
 
 #include "../../core/job_state.hpp"
 
@@ -17,7 +18,7 @@ void record_event(TupleTableSlot *live_row, std::optional<core::JobState> from, 
 
 // Every change of a job's state calls this with the row that has the attempt's lease, in the
 // transaction that makes it and under the lock of the job's row, so that the events of a job are in
-// the order of its steps.  A new job comes from no state.
+// the order of its steps; it also counts.  A new job comes from no state.
 inline void log_step(TupleTableSlot *live_row, std::optional<core::JobState> from,
                      core::JobState to) {
     if (to == core::JobState::running)
@@ -26,6 +27,7 @@ inline void log_step(TupleTableSlot *live_row, std::optional<core::JobState> fro
         note_lease_ended(live_row);
     if (settings::trace_events)
         record_event(live_row, from, to);
+    count_step(live_row, from, to);
 }
 
 } // namespace faultline

@@ -22,6 +22,20 @@ bool next_row(Finder &finder) {
     return found;
 }
 
+Step next_row_within(Finder &finder, int64 *entries_left) {
+    MemoryContext caller = MemoryContextSwitchTo(finder.memory);
+    Step step = Step::bound;
+    while (step == Step::bound && *entries_left > 0) {
+        --*entries_left;
+        if (index_getnext_tid(finder.scan, ForwardScanDirection) == nullptr)
+            step = Step::end;
+        else if (index_fetch_heap(finder.scan, finder.slot))
+            step = Step::row;
+    }
+    MemoryContextSwitchTo(caller);
+    return step;
+}
+
 void close_finder(Finder &finder) {
     index_endscan(finder.scan);
     ExecDropSingleTupleTableSlot(finder.slot);

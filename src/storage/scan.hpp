@@ -21,6 +21,10 @@ Finder open_finder(Relation table, Oid index, Snapshot snapshot, int key_count);
 // As many keys as the finder was opened with.
 void start_search(Finder &finder, ScanKey keys);
 bool next_row(Finder &finder); // loads the next row into finder.slot
+// The same, but stops when `entries_left` index entries were looked at, those of rows that are gone
+// included.
+enum class Step { row, end, bound };
+Step next_row_within(Finder &finder, int64 *entries_left);
 void close_finder(Finder &finder);
 
 // Loads the first row that the index has for the keys: as committed now, whatever the isolation

@@ -63,6 +63,8 @@ INSERT INTO verb VALUES
   ('status', '{operator,monitor}', $$SELECT * FROM faultline.status()$$, '00000'),
   ('health', '{operator,monitor}', $$SELECT * FROM faultline.health()$$, '00000'),
   ('start_worker', '{operator}', NULL, NULL),
+  ('stat_reset', '{operator}', $$SELECT faultline.stat_reset('mail')$$, '00000'),
+  ('metrics', '{operator,monitor}', $$SELECT faultline.metrics()$$, '00000'),
   ('duties', '{producer,worker,operator,monitor}', $$SELECT * FROM faultline.duties()$$, '00000'),
   ('check_invariants', '{operator,monitor}',
     $$SELECT * FROM faultline.check_invariants()$$, '00000'),
@@ -80,6 +82,9 @@ INSERT INTO verb VALUES ('enqueue_trigger', '{producer}', NULL, NULL);
 -- What the views ask, as the user who reads them.
 INSERT INTO verb VALUES ('queue_visible', '{producer,worker,operator,monitor}', NULL, NULL),
   ('payload_visible', '{producer,worker,operator,monitor}', NULL, NULL);
+INSERT INTO verb SELECT name, '{producer,worker,operator,monitor}', 'SELECT * FROM faultline.' || view, '00000'
+  FROM (VALUES ('queue_figures', 'stat_queues'), ('event_totals', 'stat_events'), ('latency_totals', 'stat_latency'),
+               ('latency_quantile', 'stat_latency'), ('latency_bounds', 'stat_latency')) AS v (name, view);
 
 SELECT is_empty(format($$
   SELECT p.proname, has_function_privilege(%2$L, p.oid, 'EXECUTE') AS may

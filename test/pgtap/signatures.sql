@@ -73,6 +73,8 @@ INSERT INTO contract VALUES
   ('check_invariants', 'grace interval DEFAULT ''01:00:00''::interval', 'TABLE(invariant text, subject text, detail text)'),
   ('health', '', 'TABLE(item text, state text, detail text, hint text)'),
   ('start_worker', '', 'text'),
+  ('stat_reset', 'queue text DEFAULT NULL::text', 'timestamp with time zone'),
+  ('metrics', '', 'text'),
   ('clock_now', '', 'timestamp with time zone'),
   ('set_clock', 'now_at timestamp with time zone', 'timestamp with time zone'),
   ('advance_clock', 'step interval', 'timestamp with time zone'),

@@ -1,0 +1,24 @@
+// How a queue is now: from the counters where they are known, from its rows otherwise.
+#pragma once
+
+#include "census.hpp"
+
+namespace faultline {
+
+struct QueueFigures {
+    int64 ready;
+    int64 scheduled;
+    int64 running;
+    int64 dead;
+    bool exact; // otherwise there are at least so many
+    TimestampTz oldest_ready;
+    int slot; // of its counters; -1: nobody counts, overflow_slot: not for this queue alone
+};
+
+// Takes time for a bounded number of rows, however many there are.
+QueueFigures figures_of_queue(int32 queue_id, TimestampTz now);
+
+// Counts the jobs of the queue, all of them, unless its depth is known; false when it was.
+bool count_jobs_of_queue(int32 queue_id, TimestampTz now);
+
+} // namespace faultline
