@@ -80,3 +80,4 @@ SELECT * FROM pg_temp.take() \gset
 SELECT faultline.complete(:job_id, :lease_token);
 SELECT faultline.complete(:job_id, :lease_token);
 RESET faultline.trace_events;
+SELECT count(faultline.drop_queue(queue, force => true)) > 0 AS dropped FROM faultline.stat_queues;

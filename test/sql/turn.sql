@@ -126,3 +126,4 @@ SELECT * FROM faultline.turn('turn', 'w', '{1}', '{null}');
 SELECT * FROM faultline.turn('turn', 'w', '{}', '{}', max_jobs => 0);
 :sqlstate
 SELECT * FROM faultline.check_invariants();
+SELECT count(faultline.drop_queue(queue, force => true)) > 0 AS dropped FROM faultline.stat_queues;
