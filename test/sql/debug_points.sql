@@ -149,7 +149,7 @@ SELECT * FROM everything WHERE job_id > :dead ORDER BY 1, 2;
 -- An error in one duty stops none of the others
 --
 SET faultline.debug_points = 'duty_expire_leases=error, duty_reconcile=error, duty_expire_keys=error, duty_create_partitions=error, duty_drop_partitions=error, duty_delete_finished=error';
-SELECT * FROM faultline.maintain();
+SELECT * FROM faultline.maintain() WHERE duty <> 'count_jobs';
 SET faultline.debug_points = 'duty_expire_keys=error';
 SELECT duty, error FROM faultline.maintain();
 RESET faultline.debug_points;

@@ -28,7 +28,7 @@ SELECT faultline.set_clock('2100-03-01 12:00Z') \gset
 SELECT faultline.create_queue('days', backoff_jitter => 0, max_attempts => 5) \gset
 SELECT count(*) FROM faultline.maintain();
 SELECT * FROM partitions;
-SELECT duty, done, error FROM faultline.maintain();
+SELECT duty, done, error FROM faultline.maintain() WHERE duty <> 'count_jobs';
 SELECT faultline.create_queue('short', keep_finished => '1 h') \gset
 SELECT count(*) FROM partitions;
 
@@ -63,7 +63,7 @@ SELECT * FROM finished WHERE job_id > 11003;
 SELECT * FROM ended WHERE job_id > 11003;
 SELECT item, state, detail, hint FROM faultline.status() WHERE item = 'partitions';
 -- Its own partition, when it comes, takes the rows over; other days' rows stay.
-SELECT duty, done, error FROM faultline.maintain();
+SELECT duty, done, error FROM faultline.maintain() WHERE duty <> 'count_jobs';
 SELECT * FROM finished WHERE job_id > 11003;
 SELECT * FROM ended WHERE job_id > 11003;
 SELECT count(*) FROM faultline.finished_jobs_default;
