@@ -2,6 +2,7 @@
 #include "look.hpp"
 
 #include "../clock.hpp"
+#include "../leases/lease_end.hpp"
 #include "../storage/columns.hpp"
 #include "../storage/live_jobs.hpp"
 #include "../storage/relations.hpp"
@@ -24,6 +25,12 @@ bool in_other_hands(TupleTableSlot *row) {
     return TransactionIdIsInProgress(holder);
 }
 
+// A lease that has ended is, too: where nobody else does, claims end it.
+bool worth_claiming(TupleTableSlot *row, TimestampTz now) {
+    bool free = live_state(row) == core::JobState::queued || lease_expired(row, now);
+    return free && !in_other_hands(row);
+}
+
 // Priority by priority: a row that is not due yet ends its priority.
 void look_at_queue(ReadyLook &look, const QueuePolicy &queue, Finder &order, TimestampTz now,
                    int count_max) {
@@ -40,8 +47,7 @@ void look_at_queue(ReadyLook &look, const QueuePolicy &queue, Finder &order, Tim
             ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT2GT,
                         read_column(order.slot, live_column::priority).value);
             start_search(order, keys);
-        } else if (live_state(order.slot) == core::JobState::queued &&
-                   !in_other_hands(order.slot)) {
+        } else if (worth_claiming(order.slot, now)) {
             look.queue_id = queue.queue_id;
             look.ready_count++;
         }

@@ -6,7 +6,7 @@
 namespace faultline {
 
 struct ReadyLook {
-    int32 queue_id;  // the first of the queues that has a ready job; 0: none has
+    int32 queue_id;  // the first of the queues that has one, or a lease that has ended; 0: none
     int ready_count; // there, at most as many as were asked for
     // Until the next delayed job of any of the queues becomes due, when none is ready; as long as
     // the clock of the extension runs like the real one.

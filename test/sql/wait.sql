@@ -59,6 +59,13 @@ SELECT pg_temp.waited('20 ms');
 SELECT faultline.enqueue('wait2', priority => 9) > 0 AS enqueued;
 CALL faultline.wait_for_jobs('{wait2}', '1 day');
 
+-- A lease that has ended is for claims to settle.
+SELECT count(*) FROM faultline.claim('wait2', 'w', 10, '1 min');
+CALL faultline.wait_for_jobs('{wait2}', '20 ms');
+SELECT faultline.advance_clock('2 min') \gset
+CALL faultline.wait_for_jobs('{wait2}', '1 day');
+SELECT faultline.enqueue('wait2') > 0 AS enqueued;
+
 --
 -- A transaction of its own
 --

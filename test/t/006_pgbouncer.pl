@@ -51,6 +51,7 @@ SELECT count(*) FROM faultline.enqueue_many('q', '{2,3,4,5}');
 SELECT count(*) FROM faultline.pause_queue('q');
 SELECT count(*) FROM faultline.claim('q', 'w');
 SELECT count(*) FROM faultline.resume_queue('q');
+CALL faultline.wait_for_jobs('{q}', '1 h');
 SELECT job_id, lease_token AS token FROM faultline.claim('q', 'w') \gset
 SELECT faultline.extend(:job_id, :token, progress => '1') > faultline.clock_now();
 SELECT faultline.complete(:job_id, :token), :job_id = :first;
