@@ -176,6 +176,16 @@ std::vector<Job> Api::claim(const std::string &queue, const std::string &worker,
                                          call.parameters()));
 }
 
+void Api::wait_for_jobs(const std::vector<std::string> &queues, Milliseconds max_wait,
+                        const StopSignal &stop) {
+    const std::vector<std::optional<std::string>> names(queues.begin(), queues.end());
+    Call call;
+    call.add("queues", text_array(names));
+    call.add("max_wait", max_wait);
+    connection_.execute_until_stopped("CALL faultline.wait_for_jobs(" + call.arguments() + ")",
+                                      call.parameters(), stop);
+}
+
 Verdict Api::complete(Lease lease, const std::optional<std::string> &result) {
     Call call;
     call.add("job_id", lease.job_id);

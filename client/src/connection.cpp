@@ -1,6 +1,7 @@
 // Owns the libpq calls: connecting with bounded waits, and turning failures into Error.
 #include "faultline/connection.hpp"
 
+#include <array>
 #include <cstdlib>
 #include <new>
 #include <string_view>
@@ -133,6 +134,42 @@ Result Connection::execute(const std::string &sql, const Parameters &parameters)
     return checked(PQexecParams(handle_.get(), sql.c_str(), static_cast<int>(values.size()),
                                 nullptr, values.data(), nullptr, nullptr, 0),
                    ends_transaction);
+}
+
+void Connection::cancel() noexcept {
+    std::array<char, 256> reason{};
+    PGcancel *request = PQgetCancel(handle_.get());
+    // If it does not arrive the statement ends by itself.
+    PQcancel(request, reason.data(), static_cast<int>(reason.size()));
+    PQfreeCancel(request);
+}
+
+void Connection::execute_until_stopped(const std::string &sql, const Parameters &parameters,
+                                       const StopSignal &stop) {
+    const std::vector<const char *> values = texts_of(parameters);
+    const bool ends_transaction = commits_by_itself();
+    if (PQsendQueryParams(handle_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                          values.data(), nullptr, nullptr, 0) == 0) {
+        checked(nullptr, ends_transaction);
+    }
+    bool cancelled = false;
+    while (!cancelled && PQconsumeInput(handle_.get()) != 0 && PQisBusy(handle_.get()) != 0) {
+        cancelled = stop.wait_for_input(PQsocket(handle_.get()));
+    }
+    if (cancelled) {
+        cancel();
+    }
+    PGresult *answer = PQgetResult(handle_.get());
+    while (PGresult *rest = PQgetResult(handle_.get())) {
+        PQclear(rest);
+    }
+    try {
+        checked(answer, ends_transaction);
+    } catch (const Error &error) {
+        if (!cancelled || error.sqlstate() != "57014") {
+            throw;
+        }
+    }
 }
 
 void Connection::prepare(const std::string &name, const std::string &sql) {

@@ -82,6 +82,19 @@ void StopSignal::request() noexcept { set_latch(write_descriptor_); }
 
 bool StopSignal::requested() const noexcept { return latch_is_set(read_descriptor_, 0); }
 
+bool StopSignal::wait_for_input(int descriptor) const noexcept {
+    std::array<pollfd, 2> inputs{};
+    inputs[0].fd = read_descriptor_;
+    inputs[1].fd = descriptor;
+    for (pollfd &input : inputs) {
+        input.events = POLLIN;
+    }
+    const int for_ever = -1;
+    while (::poll(inputs.data(), inputs.size(), for_ever) < 0 && errno == EINTR) {
+    }
+    return requested();
+}
+
 bool StopSignal::wait_for(std::chrono::milliseconds timeout) const noexcept {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     while (true) {

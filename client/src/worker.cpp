@@ -20,6 +20,9 @@ namespace {
 
 constexpr Milliseconds poll_interval_min{1};
 constexpr Milliseconds poll_interval_max{3'600'000};
+constexpr Milliseconds max_wait_max{core::wait_microseconds_max / 1000};
+// A wait that ended sooner was for a job that somebody else got, or cannot be had.
+constexpr Milliseconds wait_short{50};
 constexpr Milliseconds lease_min{core::lease_microseconds_min / 1000};
 constexpr Milliseconds lease_max{core::lease_microseconds_max / 1000};
 
@@ -82,6 +85,7 @@ void validate(const WorkerOptions &options) {
     if (options.lease) {
         check_duration("lease", *options.lease, lease_min, lease_max);
     }
+    check_duration("longest wait", options.max_wait, Milliseconds{0}, max_wait_max);
     check_duration("poll interval", options.poll_interval, poll_interval_min, poll_interval_max);
     check_duration("largest reconnect delay", options.reconnect_delay_max, retry_delay_first,
                    poll_interval_max);
@@ -99,6 +103,8 @@ struct Worker::State {
           runner(options, link, book, log, report), pace(options.poll_interval) {}
 
     bool claim_batch(std::vector<Job> &jobs);
+    void wait_for_work();
+    bool wait_in_server();
     void run_batch(const std::vector<Job> &jobs, const Handler &handler);
 
     const WorkerOptions options;
@@ -109,6 +115,8 @@ struct Worker::State {
     WorkerReport report;
     JobRunner runner;
     RetryDelay pace;
+    bool waits_in_server = options.max_wait > Milliseconds{0};
+    int short_waits = 0; // in a row, without a job
 };
 
 // False = the server could not be asked; worth trying again.
@@ -136,6 +144,39 @@ bool Worker::State::claim_batch(std::vector<Job> &jobs) {
         }
         link.pause();
         return false;
+    }
+}
+
+// False when the server does not let this worker wait.
+bool Worker::State::wait_in_server() {
+    Connection *connection = link.connected();
+    if (connection == nullptr) {
+        return true;
+    }
+    try {
+        Api(*connection).wait_for_jobs({options.queue}, options.max_wait, stop);
+        return true;
+    } catch (const Error &error) {
+        if (connection->is_open() && !error.retryable()) {
+            log.line("polls, because it cannot wait: " + std::string(error.what()));
+            return false;
+        }
+        log.line("could not wait: " + std::string(error.what()));
+        link.pause();
+        return true;
+    }
+}
+
+void Worker::State::wait_for_work() {
+    const SteadyTime began_at = std::chrono::steady_clock::now();
+    if (waits_in_server) {
+        waits_in_server = wait_in_server();
+    }
+    const bool was_short = std::chrono::steady_clock::now() - began_at < wait_short;
+    short_waits = was_short ? short_waits + 1 : 0;
+    // A job that cannot be claimed must not make this a busy loop.
+    if (!waits_in_server || short_waits > 1) {
+        stop.wait_for(pace.around(options.poll_interval));
     }
 }
 
@@ -169,9 +210,10 @@ WorkerReport Worker::run(const Handler &handler) {
             if (state.options.drain_and_exit) {
                 break;
             }
-            state.stop.wait_for(state.pace.around(state.options.poll_interval));
+            state.wait_for_work();
             continue;
         }
+        state.short_waits = 0;
         state.run_batch(jobs, handler);
     }
     state.report.reconnects = state.link.reconnects();

@@ -30,6 +30,7 @@ constexpr const char *receipt_sql =
 struct Options {
     WorkerOptions worker;
     int lease_ms = 0; // 0 = the queue's own
+    int wait_ms = 20'000;
     int poll_ms = 1000;
     int order_ms = 5;
     bool quiet = false;
@@ -77,7 +78,10 @@ void add_options(CLI::App &app, Options &options) {
     app.add_option("--batch", options.worker.batch, "Jobs per claim")->capture_default_str();
     app.add_option("--lease-ms", options.lease_ms, "Lease per job; 0 = the queue's own")
         ->capture_default_str();
-    app.add_option("--poll-ms", options.poll_ms, "Wait after an empty claim")
+    app.add_option("--wait-ms", options.wait_ms,
+                   "Longest wait in the server after an empty claim; 0 = poll")
+        ->capture_default_str();
+    app.add_option("--poll-ms", options.poll_ms, "Wait after an empty claim where it polls")
         ->capture_default_str();
     app.add_option("--milliseconds-per-order", options.order_ms, "How long each order takes")
         ->check(CLI::Range(0, order_ms_max))
@@ -92,6 +96,7 @@ int run(Options &options) {
     if (options.lease_ms != 0) {
         options.worker.lease = Milliseconds(options.lease_ms);
     }
+    options.worker.max_wait = Milliseconds(options.wait_ms);
     options.worker.poll_interval = Milliseconds(options.poll_ms);
     options.worker.permanent = payment_refused;
     const std::string name = options.worker.worker;

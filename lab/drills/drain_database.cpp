@@ -83,7 +83,8 @@ std::int64_t DrainDatabase::leases_held_by(const std::string &worker) {
 
 bool DrainDatabase::is_session_idle(const std::string &worker) {
     return count("SELECT count(*) FROM pg_stat_activity"
-                 " WHERE application_name = $1 AND state = 'idle'",
+                 " WHERE application_name = $1"
+                 " AND (state = 'idle' OR query LIKE 'CALL faultline.wait_for_jobs(%')",
                  {Parameter(worker)}) == 1;
 }
 

@@ -64,15 +64,22 @@ sub test_stop {
     return;
 }
 
-# An idle worker leaves at once when it is asked to, however long its poll interval is.
+# An idle worker leaves at once when it is asked to, however long it means to wait or to poll.
 sub test_stop_idle {
+    my %idle_as = (
+        waits => q{state = 'active' AND wait_event = 'Extension' AND query LIKE 'CALL %wait_for_jobs(%'},
+        polls => q{state = 'idle' AND query LIKE '%claim(%'});
+    my %option = (waits => [ '--wait-ms', 3_600_000 ],
+        polls => [ '--wait-ms', 0, '--poll-ms', 3_600_000 ]);
     $node->safe_psql('postgres', q{SELECT faultline.create_queue('idle')});
-    my $idle = start_worker($node, 'idle', 'idle', '--poll-ms', 3_600_000);
-    ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
-            WHERE application_name = 'idle' AND state = 'idle' AND query LIKE '%claim(%'}),
-        'idle: it has claimed and found nothing');
-    signal_worker($idle, 'TERM');
-    is(end_worker($idle)->{claimed}, '0', 'idle: it leaves');
+    for my $way (sort keys %idle_as) {
+        my $idle = start_worker($node, $way, 'idle', @{ $option{$way} });
+        ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity
+                WHERE application_name = '$way' AND $idle_as{$way}"),
+            "idle: it has claimed, found nothing, and $way");
+        signal_worker($idle, 'TERM');
+        is(end_worker($idle)->{claimed}, '0', 'idle: it leaves');
+    }
     return;
 }
 

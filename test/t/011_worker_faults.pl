@@ -136,7 +136,7 @@ sub test_stolen {
         SELECT job_id || ', ' || lease_token FROM faultline.claim('$queue', 'thief'); COMMIT");
     like($lease, qr/^$job, \d+$/, "stolen, $reaction: another worker claims the job");
     ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity
-            WHERE application_name = '$robbed->{name}' AND state = 'idle'"),
+            WHERE application_name = '$robbed->{name}' AND query LIKE 'CALL %wait_for_jobs(%'"),
         "stolen, $reaction: the robbed one is done with it");
     signal_worker($robbed, 'TERM');
     my $report = end_worker($robbed);

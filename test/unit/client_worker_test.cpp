@@ -56,6 +56,10 @@ TEST_CASE("bad worker options are named with their bounds", "[client][worker]") 
         options.heartbeat_interval = Milliseconds(501);
         CHECK_THROWS_WITH(validate(options), "heartbeat interval must be 1 to 500 ms, not 501 ms");
     }
+    SECTION("longest wait") {
+        options.max_wait = Milliseconds(86'400'001);
+        CHECK_THROWS_WITH(validate(options), Catch::Contains("longest wait must be 0 to"));
+    }
     SECTION("poll interval") {
         options.poll_interval = Milliseconds(0);
         CHECK_THROWS_WITH(validate(options), Catch::Contains("poll interval must be 1 to"));

@@ -31,6 +31,7 @@ constexpr Milliseconds look_interval{5};
 struct Options {
     WorkerOptions worker;
     int heartbeat_ms = 0; // 0 = the worker's own choice
+    int wait_ms = 20'000;
     int poll_ms = 20;
 };
 
@@ -157,6 +158,7 @@ void add_options(CLI::App &app, Options &options) {
     app.add_option("--name", options.worker.worker)->required();
     app.add_option("--batch", options.worker.batch);
     app.add_option("--heartbeat-ms", options.heartbeat_ms);
+    app.add_option("--wait-ms", options.wait_ms);
     app.add_option("--poll-ms", options.poll_ms);
     app.add_flag("--drain", options.worker.drain_and_exit);
 }
@@ -168,6 +170,7 @@ int run(Options &options) {
     if (options.heartbeat_ms != 0) {
         options.worker.heartbeat_interval = Milliseconds(options.heartbeat_ms);
     }
+    options.worker.max_wait = Milliseconds(options.wait_ms);
     options.worker.poll_interval = Milliseconds(options.poll_ms);
     options.worker.log = [name](std::string_view line) {
         fmt::print(stderr, "{}: {}\n", name, line);

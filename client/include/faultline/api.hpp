@@ -102,6 +102,10 @@ class Api {
 
     std::vector<Job> claim(const std::string &queue, const std::string &worker, int max_jobs,
                            std::optional<Milliseconds> lease = std::nullopt);
+    // Returns when one of the queues probably has a ready job, after max_wait, or when a stop is
+    // requested. Outside of a transaction.
+    void wait_for_jobs(const std::vector<std::string> &queues, Milliseconds max_wait,
+                       const StopSignal &stop);
     // succeeded | already_succeeded
     Verdict complete(Lease lease, const std::optional<std::string> &result = std::nullopt);
     // Without an effect: the one declared at enqueue. The job still runs; apply_and_complete() ends

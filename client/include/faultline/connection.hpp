@@ -9,6 +9,7 @@
 #include "faultline/error.hpp"
 #include "faultline/parameters.hpp"
 #include "faultline/result.hpp"
+#include "faultline/stop_signal.hpp"
 
 namespace faultline::client {
 
@@ -28,6 +29,9 @@ class Connection {
 
     // By the extended protocol and without a name: works through a pooler in transaction mode.
     Result execute(const std::string &sql, const Parameters &parameters = {});
+    // The same for a statement that may wait long: a stop request cancels it, and is no error.
+    void execute_until_stopped(const std::string &sql, const Parameters &parameters,
+                               const StopSignal &stop);
     void prepare(const std::string &name, const std::string &sql);
     Result execute_prepared(const std::string &name, const Parameters &parameters = {});
 
@@ -43,6 +47,7 @@ class Connection {
 
   private:
     Result checked(PGresult *result, bool ends_transaction);
+    void cancel() noexcept;
     // Outside a transaction block each statement commits by itself.
     bool commits_by_itself() const noexcept;
 

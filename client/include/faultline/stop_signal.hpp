@@ -20,6 +20,8 @@ class StopSignal {
     bool requested() const noexcept;
     // Returns requested(), at the latest after the timeout.
     bool wait_for(std::chrono::milliseconds timeout) const noexcept;
+    // Returns requested() as soon as the descriptor can be read, too.
+    bool wait_for_input(int descriptor) const noexcept;
 
   private:
     // A pipe that holds a byte once the stop was requested; nobody ever reads it.

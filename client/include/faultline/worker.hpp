@@ -64,7 +64,11 @@ struct WorkerOptions {
     std::string worker; // names the worker to people
     int batch = 10;     // jobs per claim
     std::optional<Milliseconds> lease;
-    // How long to wait after an empty claim, plus or minus a quarter.
+    // After an empty claim the worker waits in the server, by wait_for_jobs(), at most this long; 0
+    // polls instead. Behind a pooler a waiter takes up a connection of the pool.
+    Milliseconds max_wait{20'000};
+    // How long to wait before the next claim where the worker polls, plus or minus a quarter: when
+    // max_wait is 0, or the server refuses wait_for_jobs().
     Milliseconds poll_interval{1000};
     // Leave as soon as a claim brings nothing.
     bool drain_and_exit = false;
