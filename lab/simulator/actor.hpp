@@ -28,7 +28,7 @@ struct Actor {
     // The call that waits for another session.
     Event *parked = nullptr;
     std::vector<int> blockers; // of the parked call
-    bool armed = false;        // a debug point, in the session
+    std::string armed;         // the debug point that is set in the session
 };
 
 // What actors know of the world besides their own leases.

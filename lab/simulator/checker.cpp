@@ -132,13 +132,20 @@ class Checker {
     // there, whatever crashed since.
     void check_writes() {
         std::map<std::int64_t, std::int64_t> current; // token last granted, as far as is known
+        std::map<std::int64_t, std::set<std::int64_t>>
+            maybe; // granted, by a commit whose answer was lost
         std::map<Lease, bool> ended;
         for (const Event *event : in_order_) {
+            for (const Grant &grant : event->answer.grants) {
+                if (took_effect(*event)) {
+                    current[grant.job] = grant.token;
+                    maybe[grant.job].clear();
+                } else if (event->fate == Fate::unknown) {
+                    maybe[grant.job].insert(grant.token);
+                }
+            }
             if (!took_effect(*event)) {
                 continue;
-            }
-            for (const Grant &grant : event->answer.grants) {
-                current[grant.job] = grant.token;
             }
             for (std::size_t place = 0; place < event->call.items.size(); ++place) {
                 const Item &item = event->call.items[place];
@@ -154,7 +161,8 @@ class Checker {
                                       history_.token_name(item.token)));
                 }
                 const bool acts_now = word == "extended" || word == "applied";
-                if (acts_now && current[item.job] != item.token) {
+                if (acts_now && current[item.job] != item.token &&
+                    !maybe[item.job].contains(item.token)) {
                     found("HIST_001", event,
                           fmt::format("{} under {}, in force was {}", word,
                                       history_.token_name(item.token),

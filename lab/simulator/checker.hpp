@@ -45,7 +45,8 @@ struct FinalState {
     std::vector<FinalJob> jobs;
     std::vector<LoggedStep> steps; // in the order of the log
     std::vector<FinalEntry> entries;
-    std::vector<Item> failed_attempts; // that fail() ended
+    std::vector<Item> failed_attempts;         // that fail() ended
+    std::vector<std::string> errors_of_expiry; // each once: why leases ended
 };
 
 struct Account {

@@ -16,6 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds state_seconds_max{60};
 constexpr int state_poll_milliseconds = 2;
+constexpr int answer_milliseconds_max = 60'000;
 
 template <typename Condition> void poll_until(const char *what, Condition condition) {
     const Clock::time_point deadline = Clock::now() + state_seconds_max;
@@ -33,7 +34,7 @@ Cluster::Cluster(std::string conninfo, std::string control)
     : conninfo_(std::move(conninfo)), control_(std::move(control)) {}
 
 Session &Cluster::control_session() {
-    if (!session_ || session_->is_lost()) {
+    if (!session_) {
         session_.emplace(conninfo_, "simulator");
     }
     return *session_;
@@ -65,9 +66,15 @@ void Cluster::drop_database() {
 }
 
 std::vector<int> Cluster::blockers_of(int server_process) {
-    const client::Result result =
-        control_session().execute("SELECT DISTINCT unnest(pg_blocking_pids($1))", {server_process});
     std::vector<int> blockers;
+    Session &session = control_session();
+    session.send("SELECT DISTINCT unnest(pg_blocking_pids($1))", {server_process});
+    session.wait(answer_milliseconds_max);
+    // Lost: the server is going down, and the one that is asked about will hear it, too.
+    if (session.is_lost() || !session.sqlstate().empty()) {
+        return blockers;
+    }
+    const client::Result result = session.take_result();
     for (int row = 0; row < result.row_count(); ++row) {
         blockers.push_back(result.integer(row, 0));
     }

@@ -1,5 +1,6 @@
 // Implements the first phase: steps, chaos, and the state in which a run begins.
 #include "run.hpp"
+#include "marks.hpp"
 
 #include "faultline/error.hpp"
 
@@ -38,10 +39,12 @@ RunReport Run::run() {
     if (report_.violations.empty()) {
         quiet_down();
         drain();
-        const Checked checked = check_history(history_, read_final_state());
+        const FinalState final_state = read_final_state();
+        const Checked checked = check_history(history_, final_state);
         report_.violations.insert(report_.violations.end(), checked.violations.begin(),
                                   checked.violations.end());
         report_.account = checked.account;
+        report_.marks.merge(marks_of(history_, final_state));
     }
     return std::move(report_);
 }
@@ -199,7 +202,6 @@ void Run::check_state(const char *grace) {
             violation(name, fmt::format("{}: {}", result.text(row, 1), result.text(row, 2)));
         }
     }
-    mark("invariants checked");
 }
 
 void Run::restart_server(const Choice &choice) {

@@ -1,4 +1,5 @@
 // Implements one call of an actor: the fault that strikes it, the wait for others, the answer.
+#include "marks.hpp"
 #include "run.hpp"
 
 #include "faultline/error.hpp"
@@ -21,45 +22,6 @@ constexpr std::size_t parked_max = 3;
 constexpr int keeps_rolled_back_lease_per_mille = 300;
 
 using Points = std::vector<std::string>;
-
-// Debug points that a call can come by, besides those of its transaction.
-Points points_of(Op op) {
-    switch (op) {
-    case Op::enqueue:
-    case Op::enqueue_many:
-        return {"enqueue_after_insert"};
-    case Op::claim:
-    case Op::claim_any:
-        return {"claim_after_update", "claim_after_update", "settle_before_update"};
-    case Op::complete:
-    case Op::complete_many:
-        return {"complete_after_delete", "complete_after_archive"};
-    case Op::fail:
-    case Op::fail_many:
-        return {"fail_before_settle", "settle_before_update"};
-    case Op::extend:
-        return {"extend_after_update"};
-    case Op::release:
-        return {"settle_before_update", "release_after_update"};
-    case Op::apply_ledger:
-        return {"apply_before_entry", "apply_after_entry", "apply_after_state"};
-    case Op::apply_and_complete:
-        return {"apply_before_entry", "apply_after_entry", "apply_after_state",
-                "apply_after_complete"};
-    case Op::apply_and_complete_many:
-        return {"apply_after_entry"};
-    case Op::cancel:
-        return {"cancel_after_update"};
-    case Op::redrive:
-        return {"redrive_after_insert"};
-    case Op::expire_leases:
-        return {"expire_between_rows", "settle_before_update"};
-    case Op::reconcile:
-        return {"settle_before_update"};
-    default:
-        return {};
-    }
-}
 
 bool is_verb(Op op) { return !points_of(op).empty(); }
 
@@ -146,15 +108,15 @@ void Run::arm(Actor &actor, Event &event, Fault fault, const Choice &choice) {
     }
     actor.session->execute(
         fmt::format("SET faultline.debug_points = '{}={}'", point, action_of(fault)));
-    actor.armed = true;
+    actor.armed = point;
     history_.note({{"step", step_}, {"armed", point}, {"action", action_of(fault)}});
 }
 
 void Run::disarm(Actor &actor) {
-    if (actor.armed && actor.session) {
+    if (!actor.armed.empty() && actor.session) {
         actor.session->execute("RESET faultline.debug_points");
     }
-    actor.armed = false;
+    actor.armed.clear();
 }
 
 void Run::perform(Actor &actor, Call call, const Choice &choice) {
@@ -230,7 +192,7 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
         }
         event.was_blocked = true;
         if (waits_at_point(fault)) {
-            mark("held at a debug point");
+            mark(point_mark(Fault::hold_at_point, actor.armed));
         }
         if (fault != Fault::cancel_at_point && may_park(actor, blockers)) {
             if (fault == Fault::hold_at_point) {
@@ -252,6 +214,7 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
         count(event, fault);
     }
     if (fault == Fault::kill_at_point && actor.session->is_lost()) {
+        mark("server killed at a debug point");
         cluster_.wait_for_crash_restart();
         answer_came(actor, event);
         server_went_down();
@@ -282,6 +245,11 @@ void Run::take_answer(Actor &actor, Event &event) {
     const bool in_transaction = actor.transaction != 0;
     const Fate fate = !good ? Fate::aborted : in_transaction ? Fate::open : Fate::committed;
     ++actor.calls_in_transaction;
+    if (good && !parked_.empty()) {
+        mark(event.call.op == Op::claim           ? "claim beside a held call"
+             : event.call.op == Op::expire_leases ? "expiry beside a held call"
+                                                  : "call beside a held call");
+    }
     history_.end(event, good ? Ending::ok : Ending::fail, fate);
     learn(actor, world_, event, choice);
     switch (event.call.op) {
@@ -365,7 +333,7 @@ void Run::lose_connection(Actor &actor, Event *event) {
         history_.decide_transaction(std::exchange(actor.transaction, 0),
                                     was_commit ? Fate::unknown : Fate::aborted);
     }
-    actor.armed = false;
+    actor.armed.clear();
     if (!actor.session) {
         return;
     }

@@ -193,6 +193,11 @@ FinalState Run::read_final_state() {
     for (int row = 0; row < failed.row_count(); ++row) {
         state.failed_attempts.push_back({failed.bigint(row, 0), failed.bigint(row, 1)});
     }
+    const client::Result expired =
+        desk().execute("SELECT DISTINCT error FROM faultline.ended_attempts WHERE outcome = 'x'");
+    for (int row = 0; row < expired.row_count(); ++row) {
+        state.errors_of_expiry.emplace_back(expired.text(row, 0));
+    }
     return state;
 }
 
