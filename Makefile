@@ -49,7 +49,8 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak simulate worker-figures docs lab new-failure-mode FORCE
+        format bench drain model soak simulate conformance worker-figures docs lab \
+        new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -112,13 +113,16 @@ test-valgrind: setup ## the unit tests under valgrind memcheck
 test-demo: setup ## the demo, every figure of it checked
 test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
+test-conformance: setup ## scenarios and random histories against the reference queue
+test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats itself
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-lab test-model test-drill test-bench: test-%:
+    test-lab test-model test-conformance test-simulator test-drill test-bench: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme \
-        test-valgrind test-demo test-lab test-model test-drill test-bench
+        test-valgrind test-demo test-lab test-model test-conformance \
+        test-simulator test-drill test-bench
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -149,6 +153,9 @@ soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 
 
 simulate: setup ## clients, faults and time from a seed; SEED=42 or SEEDS=1..200
 	@lab/simulator/simulate --seeds $(or $(SEED),$(SEEDS),1..20) $(ARGS)
+
+conformance: setup ## the server against the reference queue; ARGS="--histories 1000"
+	@lab/conformance/conformance $(ARGS)
 
 worker-figures: setup ## how soon a dead client's job runs again, and what an idle server costs
 	@lab/drills/worker-figures $(ARGS)
