@@ -162,6 +162,8 @@ void Player::play_statement(const Step &step) {
     if (actor.is_busy())
         fail(step, step.who + " is still at its last statement");
     actor.send(filled_in(step.text));
+    if (expects(step, "pending"))
+        return;
     if (expects(step, "waits"))
         await_block(step, actor);
     else if (expects(step, "stops"))
