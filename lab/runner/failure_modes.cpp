@@ -22,6 +22,7 @@ struct Options {
     std::string crashing_directory;
     std::string side = "both"; // repro, prevent, control
     bool faulty = false;
+    bool plain = false;
     bool verbose = false;
 };
 
@@ -63,6 +64,7 @@ Options read_options(int argc, char **argv) {
         ->required();
     app.add_option("--side", options.side, "which of the scripts; control: the repro on queue.sql")
         ->check(CLI::IsMember({"both", "repro", "prevent", "control"}));
+    app.add_flag("--plain", options.plain, "the servers do not preload the library");
     app.add_flag("--verbose", options.verbose, "print each step as it is played");
     try {
         app.parse(argc, argv);
@@ -81,6 +83,8 @@ std::string play(const std::string &path, const Options &options, Servers &serve
         if (script.is_faultline == is_repro)
             throw std::runtime_error(path +
                                      ": repro runs on an unsafe queue, prevent on Faultline");
+        if (options.plain && script.needs_preload)
+            return "prevent needs the preloaded library";
         lab::Player(script, servers.server_for(script), options.verbose).play();
         (is_repro ? counts.violated : counts.held)++;
         return is_repro ? "repro violated (as it must)" : "prevent held";

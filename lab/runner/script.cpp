@@ -93,6 +93,8 @@ class Reader {
         const std::string text = trimmed(std::string_view(line).substr(colon + 1));
         if (key == "queue")
             return choose_queue(words_of(text));
+        if (key == "needs")
+            return need(text);
         for (const Phrase &phrase : key_phrases) {
             if (key == phrase.words)
                 return add(phrase.action, "", text);
@@ -107,6 +109,12 @@ class Reader {
             fail("a queue is \"faultline\", or \"unsafe\" and files of lab/unsafe");
         script_.is_faultline = words[0] == "faultline";
         script_.unsafe.assign(words.begin() + 1, words.end());
+    }
+
+    void need(const std::string &text) {
+        if (text != "preload")
+            fail("a script can need \"preload\" only");
+        script_.needs_preload = true;
     }
 
     void add(Action action, const std::string &who, const std::string &text) {

@@ -38,6 +38,7 @@ struct Script {
     bool is_faultline = false;
     std::vector<std::string> unsafe; // the files of lab/unsafe that make the queue
     bool crashes = false;            // it takes the server down
+    bool needs_preload = false;      // what it shows is done by the library in shared memory
     std::vector<Step> steps;
 };
 
