@@ -133,7 +133,7 @@ BEGIN
   RETURN 'applied';
 END $$;
 
--- Settles leases that have ended; passes over rows that somebody holds.
+-- Settles leases that have ended; passes over rows that somebody holds, and over those that raise.
 CREATE FUNCTION q.expire() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   job q.jobs;
@@ -141,8 +141,12 @@ DECLARE
 BEGIN
   FOR job IN SELECT * FROM q.jobs WHERE state = 'running' AND lease_ends < q.now()
              ORDER BY job_id FOR NO KEY UPDATE SKIP LOCKED LOOP
-    PERFORM q.settle(job, 'the lease ended');
-    settled := settled + 1;
+    BEGIN
+      PERFORM q.settle(job, 'the lease ended');
+      settled := settled + 1;
+    EXCEPTION WHEN others THEN
+      RAISE WARNING 'job % cannot be settled: %', job.job_id, SQLERRM;
+    END;
   END LOOP;
   RETURN settled;
 END $$;
