@@ -83,7 +83,7 @@ void claim_from_queue(Claim &claim, const text *queue) {
     if (claim.expired_count > 0)
         expire_jobs(claim.expired_ids, claim.expired_count);
     claim.expired_count = 0;
-    count_claim_call(policy.queue_id, claim.jobs_claimed - claimed_before, began);
+    count_claim_call(policy.queue_id, claim.worker, claim.jobs_claimed - claimed_before, began);
 }
 
 void read_claim_arguments(FunctionCallInfo fcinfo, int max_jobs_index, Claim &claim) {

@@ -40,3 +40,5 @@ TimestampTz waiting_clock() { return GetCurrentTimestamp(); }
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_clock_now) { PG_RETURN_TIMESTAMPTZ(faultline::clock_now()); }
+
+FAULTLINE_FUNCTION(faultline_waiting_now) { PG_RETURN_TIMESTAMPTZ(faultline::waiting_clock()); }

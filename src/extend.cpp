@@ -11,6 +11,7 @@
 #include "leases/pending.hpp"
 #include "result.hpp"
 #include "settings.hpp"
+#include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "transaction.hpp"
 
@@ -73,6 +74,7 @@ bool extend_without_writing(LiveJobs &live, int64 job_id, int64 lease_token,
                            .ends_at = *expires_at,
                            .now = now}))
         return false;
+    count_extension(row);
     debug_point(DebugPoint::extend_after_memory);
     return true;
 }
@@ -93,6 +95,7 @@ core::Verdict extend_job(LiveJobs &live, int64 job_id, int64 lease_token,
     *expires_at = end_granted(length, row, extension.now);
     set_lease_end(live.table, row, *expires_at, length.microseconds, extension.progress);
     remember_lease_end(*expires_at);
+    count_extension(row);
     debug_point(DebugPoint::extend_after_update);
     return core::Verdict::extended;
 }

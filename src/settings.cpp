@@ -17,6 +17,8 @@ int audit_interval_milliseconds = 10'000;
 bool background_worker = true;
 int naptime_milliseconds = 1000;
 int workers_max = 3;
+int ready_age_limit_milliseconds = 300'000;
+int horizon_age_limit_milliseconds = 60'000;
 bool fast_path = true;
 int queues_max = 64;
 int ready_window = 4096;
@@ -30,6 +32,7 @@ constexpr int naptime_milliseconds_min = 100;
 constexpr int naptime_milliseconds_max = 3'600'000;
 constexpr int workers_max_min = 1;
 constexpr int workers_max_max = 64;
+constexpr int age_limit_milliseconds_max = 86'400'000;
 constexpr int queues_max_min = 1;
 constexpr int queues_max_max = 10'000;
 constexpr int ready_window_min = 64;
@@ -113,6 +116,21 @@ void define_background_worker() {
         "Separated by commas; when empty, every database that has the "
         "extension.",
         &databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr, nullptr);
+}
+
+// What health() warns of.
+void define_health_limits() {
+    DefineCustomIntVariable(
+        "faultline.ready_age_limit", "How long a job may be ready before health() warns of it.",
+        "0 switches that warning off.", &ready_age_limit_milliseconds, ready_age_limit_milliseconds,
+        0, age_limit_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "faultline.horizon_age_limit",
+        "How long a transaction may keep dead rows before health() warns of it.",
+        "Also a prepared one; standbys and replication slots, which do not "
+        "tell the time, may lag a million transactions.",
+        &horizon_age_limit_milliseconds, horizon_age_limit_milliseconds, 0,
+        age_limit_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
 }
 
 void define_fast_path() {
@@ -209,6 +227,7 @@ void define() {
         "Each step checks the invariants of a bounded number of rows. 0 switches it off.",
         &audit_interval_milliseconds, audit_interval_milliseconds, 0,
         audit_interval_milliseconds_max, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    define_health_limits();
     define_debug_settings();
     define_background_worker();
     define_fast_path();

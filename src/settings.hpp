@@ -21,6 +21,8 @@ inline int64 naptime_microseconds() {
     return naptime_milliseconds * core::microseconds_per_millisecond;
 }
 extern int workers_max;
+extern int ready_age_limit_milliseconds; // 0: none
+extern int horizon_age_limit_milliseconds;
 extern bool fast_path;
 extern int queues_max;   // ready windows, and slots of counters
 extern int ready_window; // jobs of each

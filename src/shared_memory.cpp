@@ -3,6 +3,7 @@
 
 #include "leases/lease_table.hpp"
 #include "stats/memory.hpp"
+#include "stats/workers.hpp"
 #include "waiters/registry.hpp"
 #include "window/window.hpp"
 #include "worker_state.hpp"
@@ -11,8 +12,9 @@ namespace faultline {
 
 namespace {
 
-const SharedSegment *const segments[] = {&worker_state_segment, &window_segment, &waiters_segment,
-                                         &lease_table_segment, &statistics_segment};
+const SharedSegment *const segments[] = {&worker_state_segment, &window_segment,
+                                         &waiters_segment,      &lease_table_segment,
+                                         &statistics_segment,   &workers_segment};
 
 shmem_request_hook_type next_request_hook = nullptr;
 shmem_startup_hook_type next_startup_hook = nullptr;

@@ -5,6 +5,11 @@ CREATE FUNCTION faultline.clock_now() RETURNS timestamptz
 COMMENT ON FUNCTION faultline.clock_now() IS
   'The time that all functions of the extension use: the server''s clock at this moment, or the virtual clock of this database when a test has set one.';
 
+CREATE FUNCTION faultline.waiting_now() RETURNS timestamptz
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_waiting_now';
+COMMENT ON FUNCTION faultline.waiting_now() IS
+  'Internal: real time, to compare with times that PostgreSQL notes: of sessions, of calls; never for what happens to a job.';
+
 CREATE FUNCTION faultline.set_clock(now_at timestamptz) RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -8,7 +8,7 @@ CREATE FUNCTION faultline.horizon_holders()
                 coalesce(nullif(a.application_name, ''), a.backend_type), coalesce(a.state, 'no state')),
          age(a.backend_xmin)::bigint, a.xact_start, format('SELECT pg_terminate_backend(%s);', a.pid)
     FROM pg_stat_activity a
-   WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type <> 'walsender'
+   WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type NOT IN ('walsender', 'autovacuum worker')
      AND (a.datname = current_database() OR a.datname IS NULL)
   UNION ALL
   SELECT format('standby %s by hot_standby_feedback', coalesce(nullif(r.application_name, ''), r.pid::text)),

@@ -196,21 +196,11 @@ BEGIN
   hint := CASE WHEN counted.queues = 0 THEN 'SELECT faultline.create_queue(''name'');' END;
   RETURN NEXT;
 
-  SELECT count(*) FILTER (WHERE j.state = 'q') AS queued,
-         count(*) FILTER (WHERE j.state = 'r') AS running,
-         count(*) FILTER (WHERE j.state = 'r' AND j.lease_expires_at < now_at - interval '10 s'
-                            AND faultline.lease_end(j.job_id, j.lease_token, j.claimed_at, j.lease_expires_at,
-                                                    j.queue_id, j.lease_milliseconds)
-                                < now_at - interval '10 s') AS overdue
-    INTO counted FROM faultline.live_jobs j;
-  item := 'jobs'; state := 'ok'; hint := NULL;
-  detail := format('%s queued, %s running, %s dead letters', counted.queued, counted.running,
-                   (SELECT count(*) FROM faultline.failed_jobs));
-  RETURN NEXT;
-  item := 'leases'; state := CASE WHEN counted.overdue > 0 THEN 'warning' ELSE 'ok' END;
-  detail := format('%s leases ended more than 10 s ago and are not settled', counted.overdue);
-  hint := CASE WHEN counted.overdue > 0 THEN 'SELECT * FROM faultline.maintain();' END;
-  RETURN NEXT;
+  RETURN QUERY SELECT * FROM faultline.queue_status();
+  RETURN QUERY SELECT * FROM faultline.lease_status();
+  RETURN QUERY SELECT * FROM faultline.statistics_status();
+  RETURN QUERY SELECT * FROM faultline.horizon_status();
+  RETURN QUERY SELECT * FROM faultline.table_status();
 
   missing := faultline.partitions_missing((now_at AT TIME ZONE 'UTC')::date, 1);
   item := 'partitions';

@@ -49,3 +49,17 @@ CREATE FUNCTION faultline.stat_reset(queue text = NULL) RETURNS timestamptz
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_stat_reset';
 COMMENT ON FUNCTION faultline.stat_reset(text) IS
   'Sets the totals and histograms of a queue, or for null of all queues of this database, to zero, at once and whatever becomes of the transaction; returns the time, which the views show as stats_reset. How many jobs are in which state is not touched. Raises JQ005 for an unknown queue.';
+
+CREATE FUNCTION faultline.running_jobs()
+  RETURNS TABLE (job_id bigint, queue_id integer, kind text, worker text, attempt integer,
+                 claimed_at timestamptz, lease_expires_at timestamptz)
+  LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_running_jobs';
+COMMENT ON FUNCTION faultline.running_jobs() IS
+  'Internal: jobs that run, of the queues that the current user may see; looks where claims begin, past at most 100000 jobs of each queue.';
+
+CREATE FUNCTION faultline.worker_totals()
+  RETURNS TABLE (queue_id integer, worker text, seen_at timestamptz, claimed bigint, completed bigint,
+                 failed bigint, lease_expired bigint)
+  LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_worker_totals';
+COMMENT ON FUNCTION faultline.worker_totals() IS
+  'Internal: what was counted, in transactions that committed, of the 256 workers seen last in any database; of the queues that the current user may see.';

@@ -69,3 +69,89 @@ COMMENT ON COLUMN faultline.stat_latency.mean IS 'Mean time.';
 COMMENT ON COLUMN faultline.stat_latency.p50 IS 'Half of them took no longer.';
 COMMENT ON COLUMN faultline.stat_latency.p95 IS '95 of 100 took no longer.';
 COMMENT ON COLUMN faultline.stat_latency.p99 IS '99 of 100 took no longer.';
+
+CREATE VIEW faultline.stat_activity WITH (security_barrier) AS
+  WITH t AS MATERIALIZED (SELECT faultline.clock_now() AS now_at)
+  SELECT r.job_id, q.name AS queue, r.kind, r.worker, r.attempt,
+         t.now_at - r.claimed_at AS running_for, r.lease_expires_at - t.now_at AS lease_left
+    FROM faultline.running_jobs() r
+    JOIN faultline.visible_queues q USING (queue_id)
+   CROSS JOIN t;
+COMMENT ON VIEW faultline.stat_activity IS 'One row per running job.';
+COMMENT ON COLUMN faultline.stat_activity.job_id IS 'Key of the job.';
+COMMENT ON COLUMN faultline.stat_activity.queue IS 'Name of its queue.';
+COMMENT ON COLUMN faultline.stat_activity.kind IS 'What sort of job it is, as given at enqueue.';
+COMMENT ON COLUMN faultline.stat_activity.worker IS 'Name the worker gave to claim().';
+COMMENT ON COLUMN faultline.stat_activity.attempt IS 'Number of the claim.';
+COMMENT ON COLUMN faultline.stat_activity.running_for IS 'Time since the claim.';
+COMMENT ON COLUMN faultline.stat_activity.lease_left IS 'Time until the lease ends unless it is extended; negative when it has ended and nobody has settled it yet.';
+
+CREATE VIEW faultline.stat_workers WITH (security_barrier) AS
+  WITH running AS MATERIALIZED (
+    SELECT r.queue_id, r.worker, count(*) AS running FROM faultline.running_jobs() r GROUP BY r.queue_id, r.worker
+  )
+  SELECT coalesce(w.worker, r.worker) AS worker, q.name AS queue, coalesce(r.running, 0) AS running,
+         w.completed AS finished, w.failed, w.lease_expired AS expired, w.claimed,
+         faultline.waiting_now() - w.seen_at AS last_seen_ago
+    FROM faultline.worker_totals() w
+    FULL JOIN running r ON (r.queue_id, r.worker) = (w.queue_id, w.worker)
+    JOIN faultline.visible_queues q ON q.queue_id = coalesce(w.queue_id, r.queue_id)
+   WHERE q.dropped_at IS NULL;
+COMMENT ON VIEW faultline.stat_workers IS
+  'One row per worker and queue: the workers that hold jobs, and those seen since the server started, at most 256 of them. Without preload only the former.';
+COMMENT ON COLUMN faultline.stat_workers.worker IS 'Name it gives to claim().';
+COMMENT ON COLUMN faultline.stat_workers.queue IS 'Name of the queue.';
+COMMENT ON COLUMN faultline.stat_workers.running IS 'Jobs that it holds now.';
+COMMENT ON COLUMN faultline.stat_workers.finished IS 'Its attempts that succeeded, since the server started.';
+COMMENT ON COLUMN faultline.stat_workers.failed IS 'Its attempts that it ended with fail().';
+COMMENT ON COLUMN faultline.stat_workers.expired IS 'Its attempts that ended because the lease ran out.';
+COMMENT ON COLUMN faultline.stat_workers.claimed IS 'Attempts that it began.';
+COMMENT ON COLUMN faultline.stat_workers.last_seen_ago IS 'Time since it last asked for jobs, extended a lease or ended a job, by the clock of the server; null without preload.';
+
+-- Settled transactions stay for ever, so they are not counted; those that are open are few.
+CREATE FUNCTION faultline.open_transactions() RETURNS TABLE (state text, number bigint, oldest_at timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.name, count(l.created_at), min(l.created_at)
+    FROM (VALUES ('init', 'i'), ('applied', 'a')) AS s (name, letter)
+    LEFT JOIN LATERAL (SELECT t.created_at FROM faultline.ledger_transactions t
+                        WHERE t.state = s.letter::"char" AND t.state IN ('i', 'a') LIMIT 10000) l ON true
+   GROUP BY s.name
+$$;
+COMMENT ON FUNCTION faultline.open_transactions() IS
+  'Internal: ledger transactions that are not final, at most 10000 counted of each state.';
+
+CREATE VIEW faultline.stat_ledger WITH (security_barrier) AS
+  WITH t AS MATERIALIZED (SELECT faultline.clock_now() AS now_at),
+  o AS MATERIALIZED (SELECT * FROM faultline.open_transactions())
+  SELECT (SELECT o.number FROM o WHERE o.state = 'init') AS init,
+         (SELECT t.now_at - o.oldest_at FROM o CROSS JOIN t WHERE o.state = 'init') AS oldest_init_age,
+         (SELECT o.number FROM o WHERE o.state = 'applied') AS applied,
+         (SELECT t.now_at - o.oldest_at FROM o CROSS JOIN t WHERE o.state = 'applied') AS oldest_applied_age,
+         (SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM faultline.ledger_entry_id_seq s) AS entry_numbers,
+         (SELECT count(*) FROM faultline.ledger_findings f WHERE f.resolved_at IS NULL) AS open_findings,
+         (SELECT coalesce(sum(a.violations), 0) FROM faultline.audit_progress a)::bigint AS violations;
+COMMENT ON VIEW faultline.stat_ledger IS 'One row: what the ledger has still to settle, and what was found wrong.';
+COMMENT ON COLUMN faultline.stat_ledger.init IS 'Transactions declared by jobs that have not ended; at most 10000 are counted.';
+COMMENT ON COLUMN faultline.stat_ledger.oldest_init_age IS 'Time since the oldest of them was declared.';
+COMMENT ON COLUMN faultline.stat_ledger.applied IS 'Transactions that have their entry and wait for reconciliation; at most 10000 are counted.';
+COMMENT ON COLUMN faultline.stat_ledger.oldest_applied_age IS 'Time since the oldest of them was declared.';
+COMMENT ON COLUMN faultline.stat_ledger.entry_numbers IS 'Numbers drawn for entries, those of transactions that rolled back included.';
+COMMENT ON COLUMN faultline.stat_ledger.open_findings IS 'Findings of reconciliation and audit that nobody has resolved.';
+COMMENT ON COLUMN faultline.stat_ledger.violations IS 'Violations of invariants that the rolling audit saw, those seen again counted again.';
+
+CREATE FUNCTION faultline.memory_segments() RETURNS TABLE (name text, bytes bigint)
+  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT substr(m.name, 11), m.allocated_size FROM pg_shmem_allocations m WHERE m.name LIKE 'faultline %'
+$$;
+COMMENT ON FUNCTION faultline.memory_segments() IS 'Internal: segments of shared memory of the library.';
+
+CREATE VIEW faultline.stat_memory WITH (security_barrier) AS
+  SELECT m.name AS segment, m.bytes, s.slots, s.slots_used, s.overflowed
+    FROM faultline.memory_segments() m
+    LEFT JOIN faultline.statistics_memory() s ON m.name = 'statistics';
+COMMENT ON VIEW faultline.stat_memory IS 'One row per segment of shared memory, of all databases; none without preload.';
+COMMENT ON COLUMN faultline.stat_memory.segment IS 'What it is for: counters of queues (statistics), of workers, ready windows, leases.';
+COMMENT ON COLUMN faultline.stat_memory.bytes IS 'Its size, fixed when the server starts.';
+COMMENT ON COLUMN faultline.stat_memory.slots IS 'Queues that have room (faultline.max_queues).';
+COMMENT ON COLUMN faultline.stat_memory.slots_used IS 'How many of them are taken.';
+COMMENT ON COLUMN faultline.stat_memory.overflowed IS 'Whether a queue found no room since the server started: what happens to it is not counted.';

@@ -33,7 +33,7 @@ CREATE FUNCTION faultline.metric_families() RETURNS TABLE (name text, kind text,
   ('faultline_job_run_seconds', 'histogram', 'seconds', 'From the claim until the attempt ended, by how it ended.'),
   ('faultline_claim_seconds', 'histogram', 'seconds', 'Time of a call of claim() in the server.'),
   ('faultline_workers', 'gauge', 'workers', 'Workers that hold a lease of a job of the queue.'),
-  ('faultline_worker_oldest_heartbeat_age_seconds', 'gauge', 'seconds', 'Of the running jobs of the queue, the longest time since a claim or extension of a lease; 0 when none runs.'),
+  ('faultline_worker_oldest_heartbeat_age_seconds', 'gauge', 'seconds', 'Of the workers that hold jobs of the queue, the longest time since one was seen to claim, extend or end a job; 0 when none runs.'),
   ('faultline_worker_process_up', 'gauge', '', '1 while the launcher of the background worker is there.'),
   ('faultline_maintenance_last_success_timestamp_seconds', 'gauge', 'seconds', 'When the duty last went well; 0 if it never did.'),
   ('faultline_maintenance_lag_seconds', 'gauge', 'seconds', 'How long the duty is overdue.'),
@@ -91,6 +91,15 @@ CREATE FUNCTION faultline.queue_metrics() RETURNS TABLE (family text, suffix tex
                       ELSE 'faultline_jobs_' || e.event || '_total' END,
          '', q.label, e.total::text
     FROM q JOIN faultline.event_totals() e USING (queue_id) WHERE e.total IS NOT NULL
+  UNION ALL
+  SELECT s.family, '', q.label, s.value
+    FROM q
+    LEFT JOIN (SELECT r.queue_id, count(DISTINCT r.worker) AS workers,
+                      max(extract(epoch FROM faultline.waiting_now() - coalesce(w.seen_at, r.claimed_at))) AS age
+                 FROM faultline.running_jobs() r LEFT JOIN faultline.worker_totals() w USING (queue_id, worker)
+                GROUP BY r.queue_id) x USING (queue_id)
+   CROSS JOIN LATERAL (VALUES ('faultline_workers', coalesce(x.workers, 0)::text),
+                              ('faultline_worker_oldest_heartbeat_age_seconds', coalesce(x.age, 0)::text)) AS s (family, value)
 $$;
 COMMENT ON FUNCTION faultline.queue_metrics() IS 'Internal: samples of metrics() about queues.';
 
@@ -151,10 +160,8 @@ CREATE FUNCTION faultline.server_metrics() RETURNS TABLE (family text, suffix te
   UNION ALL SELECT 'faultline_maintenance_done_total', '', d.label, d.done::text FROM d
   UNION ALL SELECT 'faultline_maintenance_errors_total', '', d.label, d.failures::text FROM d
   UNION ALL
-  SELECT 'faultline_ledger_open_transactions', '', 'state="' || s.name || '"',
-         (SELECT count(*) FROM (SELECT FROM faultline.ledger_transactions l WHERE l.state = s.letter::"char"
-                                   AND l.state IN ('i', 'a') LIMIT 10000) x)::text
-    FROM (VALUES ('init', 'i'), ('applied', 'a')) AS s (name, letter)
+  SELECT 'faultline_ledger_open_transactions', '', 'state="' || s.state || '"',
+         s.number::text FROM faultline.open_transactions() s
   UNION ALL
   SELECT 'faultline_ledger_entries_total', '', '', (CASE WHEN s.is_called THEN s.last_value ELSE 0 END)::text
     FROM faultline.ledger_entry_id_seq s
@@ -165,7 +172,7 @@ CREATE FUNCTION faultline.server_metrics() RETURNS TABLE (family text, suffix te
   UNION ALL SELECT 'faultline_table_dead_tuples', '', 'table="' || t.table_name || '"', t.dead_tuples::text FROM t
   UNION ALL
   SELECT 'faultline_oldest_xmin_age_seconds', '', '',
-         coalesce(max(extract(epoch FROM faultline.clock_now() - h.since)), 0)::text FROM faultline.horizon_holders() h
+         coalesce(max(extract(epoch FROM faultline.waiting_now() - h.since)), 0)::text FROM faultline.horizon_holders() h
   UNION ALL SELECT 'faultline_oldest_xmin_age_transactions', '', '', coalesce(max(h.transactions), 0)::text FROM faultline.horizon_holders() h
   UNION ALL SELECT 'faultline_wraparound_age_transactions', '', '', age(b.datfrozenxid)::text FROM pg_database b WHERE b.datname = current_database()
   UNION ALL SELECT 'faultline_statistics_slots', '', '', m.slots::text FROM faultline.statistics_memory() m

@@ -6,8 +6,8 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
   SELECT p.oid::regprocedure
     FROM pg_proc p
    WHERE p.pronamespace = 'faultline'::regnamespace
-     AND p.proname = ANY (ARRAY['clock_now', 'duties', 'lease_end', 'queue_visible', 'payload_visible', 'queue_figures',
-                             'event_totals', 'latency_totals', 'latency_bounds', 'latency_quantile'] || CASE level
+     AND p.proname = ANY (ARRAY['clock_now', 'waiting_now', 'duties', 'lease_end', 'queue_visible', 'payload_visible', 'queue_figures',
+                             'event_totals', 'running_jobs', 'worker_totals', 'latency_totals', 'latency_bounds', 'latency_quantile'] || CASE level
        WHEN 'producer' THEN ARRAY['enqueue', 'enqueue_many', 'enqueue_trigger', 'transaction_status']
        WHEN 'worker' THEN ARRAY['claim', 'claim_any', 'wait_for_jobs', 'complete', 'complete_many', 'turn', 'fail',
                                 'fail_many', 'extend', 'extend_many', 'release', 'apply_ledger',
@@ -15,11 +15,11 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
                                   'expire_leases', 'maintain', 'adopt', 'status', 'health', 'check_invariants',
-                                  'start_worker', 'stat_reset', 'metrics',
+                                  'start_worker', 'stat_reset', 'metrics', 'statistics_memory', 'memory_segments', 'open_transactions',
                                   'reconcile', 'reverse_transaction', 'transaction_status', 'create_asset',
                                   'open_account', 'alter_account', 'close_account', 'account_balance',
                                   'resolve_finding']
-       WHEN 'monitor' THEN ARRAY['status', 'health', 'check_invariants', 'metrics']
+       WHEN 'monitor' THEN ARRAY['status', 'health', 'check_invariants', 'metrics', 'statistics_memory', 'memory_segments', 'open_transactions']
      END)
 $$;
 COMMENT ON FUNCTION faultline.level_functions(text) IS 'Internal: the functions that a level may execute.';
@@ -71,7 +71,7 @@ BEGIN
   FOR granted IN SELECT faultline.level_functions(level) LOOP
     EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', granted, role);
   END LOOP;
-  EXECUTE format('GRANT SELECT ON faultline.stat_queues, faultline.stat_events, faultline.stat_latency, faultline.attempts, faultline.stat_maintenance TO %s', role);
+  EXECUTE format('GRANT SELECT ON faultline.stat_queues, faultline.stat_events, faultline.stat_latency, faultline.stat_activity, faultline.stat_workers, faultline.attempts, faultline.stat_maintenance TO %s', role);
   IF level = 'monitor' THEN
     EXECUTE format('GRANT SELECT (%s) ON faultline.jobs TO %s', monitor_columns, role);
     EXECUTE format('GRANT SELECT (%s) ON faultline.dead_letters TO %s', monitor_dead_columns, role);
@@ -82,7 +82,7 @@ BEGIN
     EXECUTE format('GRANT SELECT ON faultline.accounts, faultline.postings TO %s', role);
   END IF;
   IF level IN ('operator', 'monitor') THEN
-    EXECUTE format('GRANT SELECT ON faultline.stat_audit, faultline.findings TO %s', role);
+    EXECUTE format('GRANT SELECT ON faultline.stat_audit, faultline.stat_ledger, faultline.stat_memory, faultline.findings TO %s', role);
   END IF;
 END $$;
 COMMENT ON FUNCTION faultline.grant_access(regrole, text, text[]) IS
@@ -118,7 +118,7 @@ BEGIN
   FOR revoked IN SELECT faultline.level_functions(revoke_access.level) LOOP
     EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM %s', revoked, role);
   END LOOP;
-  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.stat_events, faultline.stat_latency, faultline.attempts, faultline.stat_maintenance, faultline.transactions, faultline.accounts, faultline.postings, faultline.stat_audit, faultline.findings FROM %s', role);
+  EXECUTE format('REVOKE ALL ON faultline.jobs, faultline.dead_letters, faultline.stat_queues, faultline.stat_events, faultline.stat_latency, faultline.stat_activity, faultline.stat_workers, faultline.stat_ledger, faultline.stat_memory, faultline.attempts, faultline.stat_maintenance, faultline.transactions, faultline.accounts, faultline.postings, faultline.stat_audit, faultline.findings FROM %s', role);
   IF remaining_levels = '{}' THEN
     EXECUTE format('REVOKE USAGE ON SCHEMA faultline FROM %s', role);
   END IF;

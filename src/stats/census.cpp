@@ -134,7 +134,36 @@ void count_dead(Walk &walk, Snapshot snapshot, int64 entries_max) {
     table_close(table, AccessShareLock);
 }
 
+// Past waiting jobs that stand before them.
+constexpr int64 running_entries_max = 100'000;
+
 } // namespace
+
+void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 jobs_max,
+                   VisitRow visit, void *argument) {
+    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Walk walk = {
+        .order = open_finder(table, relation_ids().live_jobs_order, snapshot, key_count),
+        .queue_id = queue_id,
+        .now = now,
+        .census = {},
+        .entries_left = running_entries_max,
+    };
+    int64 found = 0;
+    seek(walk, BTGreaterEqualStrategyNumber, core::priority_min, DT_NOBEGIN);
+    while (found < jobs_max && next_row_within(walk.order, &walk.entries_left) == Step::row) {
+        CHECK_FOR_INTERRUPTS();
+        TupleTableSlot *row = walk.order.slot;
+        if (live_state(row) == core::JobState::running) {
+            visit(row, argument);
+            found++;
+        } else if (read_int64(row, live_column::next_run_at) > walk.now) {
+            seek(walk, BTGreaterStrategyNumber, priority_of(row), DT_NOBEGIN);
+        }
+    }
+    close_finder(walk.order);
+    table_close(table, AccessShareLock);
+}
 
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds) {
     Relation table = table_open(relation_ids().live_jobs, AccessShareLock);

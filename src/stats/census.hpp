@@ -25,6 +25,11 @@ struct CensusBounds {
     bool dead_known;
 };
 
+// Hands over the running jobs of a queue, until it has found `jobs_max` or looked at enough.
+using VisitRow = void (*)(TupleTableSlot *live_row, void *argument);
+void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 jobs_max,
+                   VisitRow visit, void *argument);
+
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds);
 
 } // namespace faultline

@@ -5,6 +5,7 @@
 #include "../storage/columns.hpp"
 #include "../storage/relations.hpp"
 #include "../storage/table.hpp"
+#include "workers.hpp"
 
 #include "../../core/limits.hpp"
 
@@ -22,6 +23,8 @@ struct Pending {
     int level;     // of nested transactions
     int slot;
     SlotOwner owner;
+    int worker; // position of its slot when the item is of a worker of the queue, else -1
+    uint32 worker_generation;
     DepthMark depth_mark;
     DepthChange depth_change;
     bool dropped; // the queue
@@ -35,7 +38,7 @@ struct Pending {
 Pending *pending = nullptr;
 Pending *spare = nullptr; // items of subtransactions that have ended
 
-Pending *add_pending(const SlotOwner &owner, int level) {
+Pending *add_pending(const SlotOwner &owner, int worker, int level) {
     int slot = claim_slot(owner);
     Pending *item = spare;
     if (item != nullptr)
@@ -47,16 +50,35 @@ Pending *add_pending(const SlotOwner &owner, int level) {
     item->level = level;
     item->slot = slot;
     item->owner = owner;
+    item->worker = worker;
+    if (worker >= 0)
+        item->worker_generation = worker_slot(worker)->generation;
     return pending = item;
 }
 
-Pending *pending_of(int32 queue_id) {
-    SlotOwner owner = own_queue(relation_ids().live_jobs, queue_id);
+Pending *find_or_add(const SlotOwner &owner, int worker) {
     int level = GetCurrentTransactionNestLevel();
     for (Pending *item = pending; item != nullptr && item->level == level; item = item->next)
-        if (item->owner == owner)
+        if (item->owner == owner && item->worker == worker)
             return item;
-    return add_pending(owner, level);
+    return add_pending(owner, worker, level);
+}
+
+Pending *pending_of(int32 queue_id) {
+    return find_or_add(own_queue(relation_ids().live_jobs, queue_id), -1);
+}
+
+Pending *pending_of_worker(int32 queue_id, const text *worker) {
+    SlotOwner owner = own_queue(relation_ids().live_jobs, queue_id);
+    return find_or_add(owner, claim_worker_slot(owner, worker));
+}
+
+void count_for_worker(TupleTableSlot *running_row, WorkerEvent event) {
+    Pending *item = pending_of_worker(read_int32(running_row, live_column::queue_id),
+                                      read_text(running_row, live_column::lease_owner));
+    item->events[static_cast<size_t>(event)]++;
+    if (event != WorkerEvent::lease_expired)
+        item->asked_at = waiting_clock();
 }
 
 void add_event(Pending *item, core::JobEvent event, int64 number = 1) {
@@ -110,7 +132,8 @@ void give_to_parent(int level) {
     take_level(level, [&](Pending *item) {
         for (Pending *other = pending; other != nullptr && other->level >= level - 1;
              other = other->next)
-            if (other->level == level - 1 && other->owner == item->owner) {
+            if (other->level == level - 1 && other->owner == item->owner &&
+                other->worker == item->worker) {
                 merge(other, item);
                 make_spare(item);
                 return;
@@ -171,8 +194,24 @@ void flush_latencies(QueueSlot *slot, const Pending *item) {
     }
 }
 
+void flush_worker(const Pending *item) {
+    WorkerSlot *slot = worker_slot(item->worker);
+    // Meanwhile it may have been given to another worker.
+    if (slot->owner != item->owner || slot->generation != item->worker_generation)
+        return;
+    for (int i = 0; i < worker_event_count; i++)
+        if (item->events[i] != 0)
+            pg_atomic_fetch_add_u64(&slot->totals[i], item->events[i]);
+    if (item->asked_at != 0)
+        pg_atomic_write_u64(&slot->seen_at, static_cast<uint64>(item->asked_at));
+}
+
 // May neither raise nor allocate: the transaction has committed.
 void flush(const Pending *item, bool prepared) {
+    if (item->worker >= 0) {
+        flush_worker(item);
+        return;
+    }
     QueueSlot *slot = statistics_slot(item->slot);
     // The slot was given back: an extension was dropped, and made again, under this transaction.
     if (item->slot != overflow_slot && slot->owner != item->owner)
@@ -261,6 +300,7 @@ void count_step(TupleTableSlot *live_row, std::optional<core::JobState> from, co
         add_latency(item, core::Latency::wait,
                     read_int64(live_row, live_column::claimed_at) -
                         read_int64(live_row, live_column::next_run_at));
+        count_for_worker(live_row, WorkerEvent::claimed);
         break;
     case core::JobState::succeeded:
         add_event(item, core::JobEvent::completed);
@@ -276,10 +316,11 @@ void count_step(TupleTableSlot *live_row, std::optional<core::JobState> from, co
 }
 
 void count_success(TupleTableSlot *live_row, TimestampTz now) {
-    if (counting())
-        add_latency(pending_of(read_int32(live_row, live_column::queue_id)),
-                    core::Latency::run_succeeded,
-                    now - read_int64(live_row, live_column::claimed_at));
+    if (!counting())
+        return;
+    add_latency(pending_of(read_int32(live_row, live_column::queue_id)),
+                core::Latency::run_succeeded, now - read_int64(live_row, live_column::claimed_at));
+    count_for_worker(live_row, WorkerEvent::completed);
 }
 
 void count_end_of_attempt(TupleTableSlot *live_row, core::AttemptOutcome outcome,
@@ -287,12 +328,15 @@ void count_end_of_attempt(TupleTableSlot *live_row, core::AttemptOutcome outcome
     if (!counting())
         return;
     Pending *item = pending_of(read_int32(live_row, live_column::queue_id));
-    if (outcome == core::AttemptOutcome::lease_expired)
+    if (outcome == core::AttemptOutcome::lease_expired) {
         add_event(item, core::JobEvent::lease_expired);
-    else if (outcome == core::AttemptOutcome::released)
+        count_for_worker(live_row, WorkerEvent::lease_expired);
+    } else if (outcome == core::AttemptOutcome::released) {
         add_event(item, core::JobEvent::released);
-    else if (outcome == core::AttemptOutcome::failed)
+    } else if (outcome == core::AttemptOutcome::failed) {
         add_event(item, core::JobEvent::attempt_failed);
+        count_for_worker(live_row, WorkerEvent::failed);
+    }
     if (step == core::NextStep::retry && outcome != core::AttemptOutcome::released)
         add_event(item, core::JobEvent::retried);
     // A success is timed where the job is finished.
@@ -301,11 +345,19 @@ void count_end_of_attempt(TupleTableSlot *live_row, core::AttemptOutcome outcome
                     now - read_int64(live_row, live_column::claimed_at));
 }
 
-void count_claim_call(int32 queue_id, int jobs_claimed, TimestampTz began) {
+void count_extension(TupleTableSlot *running_row) {
+    if (counting())
+        pending_of_worker(read_int32(running_row, live_column::queue_id),
+                          read_text(running_row, live_column::lease_owner))
+            ->asked_at = waiting_clock();
+}
+
+void count_claim_call(int32 queue_id, const text *worker, int jobs_claimed, TimestampTz began) {
     if (!counting())
         return;
     Pending *item = pending_of(queue_id);
     item->asked_at = waiting_clock();
+    pending_of_worker(queue_id, worker)->asked_at = item->asked_at;
     add_latency(item, core::Latency::claim, item->asked_at - began);
     if (jobs_claimed == 0)
         add_event(item, core::JobEvent::claim_empty);
@@ -342,7 +394,7 @@ void count_stale_call(int32 queue_id) {
 DepthChange own_depth_change(int slot) {
     DepthChange sum = {};
     for (const Pending *item = pending; item != nullptr; item = item->next)
-        for (int i = 0; item->slot == slot && i < depth_count; i++)
+        for (int i = 0; item->worker < 0 && item->slot == slot && i < depth_count; i++)
             sum[i] += item->depth_change[i];
     return sum;
 }

@@ -18,8 +18,10 @@ void count_success(TupleTableSlot *live_row, TimestampTz now);
 // An attempt ended without success; `live_row` is the running one.
 void count_end_of_attempt(TupleTableSlot *live_row, core::AttemptOutcome outcome,
                           core::NextStep step, TimestampTz now);
+// A worker extended its lease.
+void count_extension(TupleTableSlot *running_row);
 // A call asked the queue for jobs, and how many it got.
-void count_claim_call(int32 queue_id, int jobs_claimed, TimestampTz began);
+void count_claim_call(int32 queue_id, const text *worker, int jobs_claimed, TimestampTz began);
 void count_events(int32 queue_id, core::JobEvent event, int64 number);
 // Dead letters that were removed by other means than redrive.
 void count_purged(int32 queue_id, int64 number);

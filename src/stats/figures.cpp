@@ -108,6 +108,13 @@ QueueFigures figures_of_queue(int32 queue_id, TimestampTz now) {
     return figures_of_census(count_for_depth(slot, queue_id, now, count_entries_max), slot);
 }
 
+int64 running_jobs_max(int32 queue_id) {
+    int slot = slot_of_queue(queue_id);
+    Depths depths;
+    return slot > overflow_slot && read_own_depths(slot, &depths) ? depths[Depth::running]
+                                                                  : PG_INT64_MAX;
+}
+
 bool count_jobs_of_queue(int32 queue_id, TimestampTz now) {
     int slot = slot_of_queue(queue_id);
     Depths depths;

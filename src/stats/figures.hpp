@@ -18,6 +18,9 @@ struct QueueFigures {
 // Takes time for a bounded number of rows, however many there are.
 QueueFigures figures_of_queue(int32 queue_id, TimestampTz now);
 
+// How many jobs run, if that is known without looking at rows; otherwise more than can be.
+int64 running_jobs_max(int32 queue_id);
+
 // Counts the jobs of the queue, all of them, unless its depth is known; false when it was.
 bool count_jobs_of_queue(int32 queue_id, TimestampTz now);
 

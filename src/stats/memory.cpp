@@ -5,6 +5,7 @@
 #include "../settings.hpp"
 #include "../storage/relations.hpp"
 #include "file.hpp"
+#include "workers.hpp"
 
 #include "../../core/limits.hpp"
 
@@ -118,6 +119,7 @@ int take_slot(const SlotOwner &owner) {
 }
 
 void free_locked(int slot) {
+    free_worker_slots(statistics_slot(slot)->owner);
     statistics_slot(slot)->owner.database_id = InvalidOid;
     PreparedChange *changes = prepared_changes();
     int kept = 0;

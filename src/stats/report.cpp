@@ -10,17 +10,10 @@
 #include "../worker_state.hpp"
 #include "counting.hpp"
 #include "figures.hpp"
+#include "queue_list.hpp"
 
 namespace faultline {
 
-namespace {
-
-struct QueueList {
-    int32 *ids;
-    int count;
-};
-
-// Queues that are not dropped.  visible: only those on which the caller has any level.
 QueueList list_queues(bool visible) {
     int capacity = 64;
     QueueList list = {static_cast<int32 *>(palloc(sizeof(int32) * capacity)), 0};
@@ -44,6 +37,8 @@ QueueList list_queues(bool visible) {
         list.count = kept;
     return list;
 }
+
+namespace {
 
 struct CountedSlot {
     QueueSlot *slot; // null: the queue has none

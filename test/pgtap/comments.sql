@@ -57,10 +57,11 @@ SELECT results_eq($$
            ('faultline.drop_partitions_timeout', true), ('faultline.expire_keys_rows', true),
            ('faultline.expire_keys_timeout', true), ('faultline.expire_leases_rows', true),
            ('faultline.expire_leases_timeout', true), ('faultline.fast_path', true),
+           ('faultline.horizon_age_limit', true),
            ('faultline.lab', true),
            ('faultline.lock_timeout', true), ('faultline.max_leases', true), ('faultline.max_queues', true),
            ('faultline.max_workers', true),
-           ('faultline.naptime', true), ('faultline.ready_window', true), ('faultline.reconcile_rows', true),
+           ('faultline.naptime', true), ('faultline.ready_age_limit', true), ('faultline.ready_window', true), ('faultline.reconcile_rows', true),
            ('faultline.reconcile_timeout', true), ('faultline.strict_lease', true),
            ('faultline.sweep_windows_timeout', true), ('faultline.trace_events', true)$$,
   'every setting has a description, and there are no others');

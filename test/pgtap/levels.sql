@@ -82,9 +82,13 @@ INSERT INTO verb VALUES ('enqueue_trigger', '{producer}', NULL, NULL);
 -- What the views ask, as the user who reads them.
 INSERT INTO verb VALUES ('queue_visible', '{producer,worker,operator,monitor}', NULL, NULL),
   ('payload_visible', '{producer,worker,operator,monitor}', NULL, NULL);
+INSERT INTO verb VALUES ('statistics_memory', '{operator,monitor}', 'SELECT * FROM faultline.stat_memory', '00000'),
+  ('memory_segments', '{operator,monitor}', 'SELECT * FROM faultline.stat_memory', '00000'),
+  ('open_transactions', '{operator,monitor}', 'SELECT * FROM faultline.stat_ledger', '00000');
 INSERT INTO verb SELECT name, '{producer,worker,operator,monitor}', 'SELECT * FROM faultline.' || view, '00000'
   FROM (VALUES ('queue_figures', 'stat_queues'), ('event_totals', 'stat_events'), ('latency_totals', 'stat_latency'),
-               ('latency_quantile', 'stat_latency'), ('latency_bounds', 'stat_latency')) AS v (name, view);
+               ('latency_quantile', 'stat_latency'), ('latency_bounds', 'stat_latency'),
+               ('running_jobs', 'stat_activity'), ('worker_totals', 'stat_workers'), ('waiting_now', 'stat_workers')) AS v (name, view);
 
 SELECT is_empty(format($$
   SELECT p.proname, has_function_privilege(%2$L, p.oid, 'EXECUTE') AS may
