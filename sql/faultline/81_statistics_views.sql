@@ -18,7 +18,7 @@ COMMENT ON COLUMN faultline.stat_queues.dead_letters IS 'Jobs that failed for go
 COMMENT ON COLUMN faultline.stat_queues.oldest_ready_age IS 'How long the oldest ready job has waited.';
 COMMENT ON COLUMN faultline.stat_queues.paused_at IS 'Since when the queue is paused; null when it is not.';
 COMMENT ON COLUMN faultline.stat_queues.exact IS
-  'False: there are at least so many. After a start, until maintenance has counted the jobs; without preload, for more than 100000 jobs; and as long as there are more than a thousand ready and a thousand scheduled ones, of which then only the sum is exact.';
+  'False: there are at least so many. After a start, until maintenance has counted the jobs, if there are more than some 10000; without preload, if there are more than some 100000; and as long as there are more than a thousand ready and a thousand scheduled ones, of which then only the sum is exact.';
 
 CREATE VIEW faultline.stat_events WITH (security_barrier) AS
   SELECT q.name AS queue, e.event, e.total, round(e.recent / 300.0, 2) AS per_second, e.stats_reset

@@ -29,7 +29,7 @@ struct Pending {
     DepthChange depth_change;
     bool dropped; // the queue
     bool has_latencies;
-    TimestampTz asked_at;
+    bool seen; // the worker, or one that asks the queue for jobs
     int64 events[core::job_event_count];
     PendingLatency latencies[core::latency_count];
 };
@@ -77,8 +77,7 @@ void count_for_worker(TupleTableSlot *running_row, WorkerEvent event) {
     Pending *item = pending_of_worker(read_int32(running_row, live_column::queue_id),
                                       read_text(running_row, live_column::lease_owner));
     item->events[static_cast<size_t>(event)]++;
-    if (event != WorkerEvent::lease_expired)
-        item->asked_at = waiting_clock();
+    item->seen = item->seen || event != WorkerEvent::lease_expired;
 }
 
 void add_event(Pending *item, core::JobEvent event, int64 number = 1) {
@@ -109,7 +108,7 @@ void merge(Pending *into, const Pending *from) {
     }
     into->has_latencies = into->has_latencies || from->has_latencies;
     into->dropped = into->dropped || from->dropped;
-    into->asked_at = Max(into->asked_at, from->asked_at);
+    into->seen = into->seen || from->seen;
 }
 
 // Takes the items of the level out of the list, each to be handed to take().
@@ -178,8 +177,8 @@ void flush_events(QueueSlot *slot, const Pending *item, TimestampTz now) {
         pg_atomic_fetch_add_u64(&slot->totals[i], item->events[i]);
         add_recent(slot->recent[i], minute, static_cast<uint32>(item->events[i]));
     }
-    if (item->asked_at != 0)
-        pg_atomic_write_u64(&slot->asked_at, static_cast<uint64>(item->asked_at));
+    if (item->seen)
+        pg_atomic_write_u64(&slot->asked_at, static_cast<uint64>(now));
 }
 
 void flush_latencies(QueueSlot *slot, const Pending *item) {
@@ -202,8 +201,9 @@ void flush_worker(const Pending *item) {
     for (int i = 0; i < worker_event_count; i++)
         if (item->events[i] != 0)
             pg_atomic_fetch_add_u64(&slot->totals[i], item->events[i]);
-    if (item->asked_at != 0)
-        pg_atomic_write_u64(&slot->seen_at, static_cast<uint64>(item->asked_at));
+    if (item->seen)
+        pg_atomic_write_u64(&slot->seen_at,
+                            static_cast<uint64>(GetCurrentTransactionStopTimestamp()));
 }
 
 // May neither raise nor allocate: the transaction has committed.
@@ -349,16 +349,16 @@ void count_extension(TupleTableSlot *running_row) {
     if (counting())
         pending_of_worker(read_int32(running_row, live_column::queue_id),
                           read_text(running_row, live_column::lease_owner))
-            ->asked_at = waiting_clock();
+            ->seen = true;
 }
 
 void count_claim_call(int32 queue_id, const text *worker, int jobs_claimed, TimestampTz began) {
     if (!counting())
         return;
     Pending *item = pending_of(queue_id);
-    item->asked_at = waiting_clock();
-    pending_of_worker(queue_id, worker)->asked_at = item->asked_at;
-    add_latency(item, core::Latency::claim, item->asked_at - began);
+    item->seen = true;
+    pending_of_worker(queue_id, worker)->seen = true;
+    add_latency(item, core::Latency::claim, waiting_clock() - began);
     if (jobs_claimed == 0)
         add_event(item, core::JobEvent::claim_empty);
 }

@@ -13,10 +13,14 @@ namespace {
 
 // Ready and scheduled jobs of a queue whose depth is known are told apart by looking at the fewer.
 constexpr int64 split_entries_max = 1'000;
-// A reader who finds a depth unknown counts so far; maintenance counts all.
+// A reader who finds depths unknown counts so far in each queue and in all of them; maintenance
+// counts all.  Without shared memory, rows are all there is.
 constexpr int64 count_entries_max = 10'000;
-// Without shared memory, rows are all there is.
+constexpr int64 count_budget = 20'000;
 constexpr int64 uncounted_entries_max = 100'000;
+constexpr int64 uncounted_budget = 200'000;
+// Of each queue when the others have used that up.
+constexpr int64 count_entries_min = 100;
 
 QueueFigures figures_of_census(const Census &census, int slot) {
     return {.ready = census.ready,
@@ -98,14 +102,23 @@ int slot_of_queue(int32 queue_id) {
 
 } // namespace
 
-QueueFigures figures_of_queue(int32 queue_id, TimestampTz now) {
+RowBudget new_row_budget() {
+    return {shared_statistics() == nullptr ? uncounted_budget : count_budget};
+}
+
+QueueFigures figures_of_queue(int32 queue_id, TimestampTz now, RowBudget &budget) {
     int slot = slot_of_queue(queue_id);
-    if (slot <= overflow_slot)
-        return figures_of_census(count_rows(queue_id, now, uncounted_entries_max), slot);
     Depths depths;
-    if (read_own_depths(slot, &depths))
+    if (slot > overflow_slot && read_own_depths(slot, &depths))
         return figures_of_depths(slot, depths, queue_id, now);
-    return figures_of_census(count_for_depth(slot, queue_id, now, count_entries_max), slot);
+    bool alone = shared_statistics() == nullptr;
+    int64 entries_max =
+        Max(Min(alone ? uncounted_entries_max : count_entries_max, budget.rows_left),
+            count_entries_min);
+    Census census = slot > overflow_slot ? count_for_depth(slot, queue_id, now, entries_max)
+                                         : count_rows(queue_id, now, entries_max);
+    budget.rows_left -= census.ready + census.scheduled + census.running + census.dead;
+    return figures_of_census(census, slot);
 }
 
 int64 running_jobs_max(int32 queue_id) {

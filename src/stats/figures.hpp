@@ -15,8 +15,14 @@ struct QueueFigures {
     int slot; // of its counters; -1: nobody counts, overflow_slot: not for this queue alone
 };
 
+// How many rows the queues of one call may cost together, where they have to be counted.
+struct RowBudget {
+    int64 rows_left;
+};
+RowBudget new_row_budget();
+
 // Takes time for a bounded number of rows, however many there are.
-QueueFigures figures_of_queue(int32 queue_id, TimestampTz now);
+QueueFigures figures_of_queue(int32 queue_id, TimestampTz now, RowBudget &budget);
 
 // How many jobs run, if that is known without looking at rows; otherwise more than can be.
 int64 running_jobs_max(int32 queue_id);

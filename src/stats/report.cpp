@@ -55,8 +55,8 @@ CountedSlot counted_slot(int32 queue_id) {
             static_cast<TimestampTz>(pg_atomic_read_u64(&statistics_slot(slot)->reset_at))};
 }
 
-void add_figures(ReturnSetInfo *result, int32 queue_id, TimestampTz now) {
-    QueueFigures figures = figures_of_queue(queue_id, now);
+void add_figures(ReturnSetInfo *result, int32 queue_id, TimestampTz now, RowBudget &budget) {
+    QueueFigures figures = figures_of_queue(queue_id, now, budget);
     CountedSlot counted = counted_slot(queue_id);
     TimestampTz asked_at =
         counted.slot == nullptr
@@ -151,9 +151,10 @@ FAULTLINE_FUNCTION(faultline_queue_figures) {
     ReturnSetInfo *result = start_result(fcinfo);
     TimestampTz now = clock_now();
     QueueList queues = list_queues(true);
+    RowBudget budget = new_row_budget();
     for (int i = 0; i < queues.count; i++) {
         CHECK_FOR_INTERRUPTS();
-        add_figures(result, queues.ids[i], now);
+        add_figures(result, queues.ids[i], now, budget);
     }
     return static_cast<Datum>(0);
 }
