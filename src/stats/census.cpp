@@ -28,6 +28,21 @@ struct Walk {
     int64 entries_left;
 };
 
+Walk begin_walk(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 entries_max) {
+    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    return {.order = open_finder(table, relation_ids().live_jobs_order, snapshot, key_count),
+            .queue_id = queue_id,
+            .now = now,
+            .census = {},
+            .entries_left = entries_max};
+}
+
+void end_walk(Walk &walk) {
+    Relation table = walk.order.table;
+    close_finder(walk.order);
+    table_close(table, AccessShareLock);
+}
+
 // The first row of the queue with this priority or a later one, due after `due`.
 void seek(Walk &walk, StrategyNumber strategy, int priority, TimestampTz due_after) {
     ScanKeyData keys[key_count];
@@ -141,14 +156,7 @@ constexpr int64 running_entries_max = 100'000;
 
 void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 jobs_max,
                    VisitRow visit, void *argument) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
-    Walk walk = {
-        .order = open_finder(table, relation_ids().live_jobs_order, snapshot, key_count),
-        .queue_id = queue_id,
-        .now = now,
-        .census = {},
-        .entries_left = running_entries_max,
-    };
+    Walk walk = begin_walk(queue_id, snapshot, now, running_entries_max);
     int64 found = 0;
     seek(walk, BTGreaterEqualStrategyNumber, core::priority_min, DT_NOBEGIN);
     while (found < jobs_max && next_row_within(walk.order, &walk.entries_left) == Step::row) {
@@ -161,19 +169,11 @@ void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 job
             seek(walk, BTGreaterStrategyNumber, priority_of(row), DT_NOBEGIN);
         }
     }
-    close_finder(walk.order);
-    table_close(table, AccessShareLock);
+    end_walk(walk);
 }
 
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
-    Walk walk = {
-        .order = open_finder(table, relation_ids().live_jobs_order, snapshot, key_count),
-        .queue_id = queue_id,
-        .now = now,
-        .census = {},
-        .entries_left = bounds.entries,
-    };
+    Walk walk = begin_walk(queue_id, snapshot, now, bounds.entries);
     walk.census.oldest_ready = no_time;
     walk.census.scheduled_complete = walk_scheduled(walk);
     if (!bounds.queued_known || !walk.census.scheduled_complete) {
@@ -184,8 +184,7 @@ Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const Cen
         walk.entries_left = oldest_entries_max;
         find_oldest(walk);
     }
-    close_finder(walk.order);
-    table_close(table, AccessShareLock);
+    end_walk(walk);
     if (!bounds.dead_known)
         count_dead(walk, snapshot, bounds.entries);
     return walk.census;
