@@ -70,11 +70,14 @@ template <PlaceOf place_of> class HintRing {
         --count_;
     }
     void drop_back() { --count_; }
-    // Adds hints that are sorted; those there already are brought up to date.  Two of one job do no
-    // harm: its row tells which is outdated.  May change the order of `hints`.  What does not fit
-    // is left out, the last ones of both: returns the first place left out, or after_all_hints.
-    HintPlace merge(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count) {
-        hint_count = update_known(memory, hints, hint_count);
+    // Forgets the hints at this place and behind it.
+    void cut_at(const ReadyHint *memory, HintPlace place) { count_ = position_of(memory, place); }
+    // Adds hints that are sorted.  Of two at one place, that is, of one job which was released
+    // between, the one that is `newer` stays.  Two of one job at other places do no harm: its row
+    // tells which is outdated.  May change the order of `hints`.  What does not fit is left out,
+    // the last ones of both: returns the first place left out, or after_all_hints.
+    HintPlace merge(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count, bool newer) {
+        hint_count = update_known(memory, hints, hint_count, newer);
         HintPlace left_out = after_all_hints;
         while (count_ + hint_count > slots()) {
             bool last_is_new = hint_count > 0 && (empty() || place_of(hints[hint_count - 1]) >
@@ -111,19 +114,20 @@ template <PlaceOf place_of> class HintRing {
         return memory[(first_ + position) & mask_];
     }
 
-    // Hints of jobs that the ring has at the same place become the ring's; returns how many are
-    // left to be added.
-    std::uint32_t update_known(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count) {
+    // Settles the hints of jobs that the ring has at the same place; returns how many are left to
+    // be added.
+    std::uint32_t update_known(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count,
+                               bool newer) {
         if (empty() || hint_count == 0 || place_of(hints[0]) > place_of(back(memory)))
             return hint_count;
         std::uint32_t kept = 0;
         for (std::uint32_t i = 0; i < hint_count; ++i) {
             HintPlace place = place_of(hints[i]);
             std::uint32_t position = position_of(memory, place);
-            if (position < count_ && place_of(at(memory, position)) == place)
-                slot(memory, position) = hints[i];
-            else
+            if (position == count_ || place_of(at(memory, position)) != place)
                 hints[kept++] = hints[i];
+            else if (newer)
+                slot(memory, position) = hints[i];
         }
         return kept;
     }

@@ -20,6 +20,9 @@ struct ReadyWindow {
     HintPlace ready_before;     // every due job before this place is in `ready`, or was taken
     HintPlace scheduled_before; // every job that becomes due before this place is in `scheduled`
     bool refilling;
+    // The clocks of sessions differ a little: by one of them jobs up to this time were due.  Jobs
+    // for later, up to scheduled_before, are in `scheduled`.
+    std::int64_t due_until;
     std::uint32_t epoch; // changes when the window starts over
     // While refilling: the first places that had to be left out.
     HintPlace ready_left_out;
@@ -36,6 +39,7 @@ struct WindowMemory {
 struct HintList {
     ReadyHint *hints;
     std::uint32_t count;
+    bool newer = false; // than what the window knows: told by the commit that made them
 };
 
 // What a refill found, and the places up to which it has looked.
@@ -55,6 +59,7 @@ inline void start_over(ReadyWindow &window, std::uint32_t ready_slots,
     window.scheduled.clear(scheduled_slots);
     window.ready_before = before_all_hints;
     window.scheduled_before = before_all_hints;
+    window.due_until = std::numeric_limits<std::int64_t>::min();
     window.refilling = false;
     ++window.epoch;
 }
@@ -74,7 +79,7 @@ void add_known(HintRing<place_of> &ring, ReadyHint *memory, HintList list, bool 
                HintPlace &complete_before, HintPlace &refill_left_out) {
     if (!refilling)
         list.count = count_before<place_of>(list, complete_before);
-    HintPlace left_out = ring.merge(memory, list.hints, list.count);
+    HintPlace left_out = ring.merge(memory, list.hints, list.count, list.newer);
     complete_before = earlier(complete_before, left_out);
     refill_left_out = earlier(refill_left_out, left_out);
 }
@@ -94,6 +99,8 @@ inline void sort_by_turn(ReadyHint *hints, std::uint32_t count) {
 
 // Jobs that are due: new, retried, given back, or never taken.
 inline void add_ready(ReadyWindow &window, const WindowMemory &memory, HintList sorted_by_turn) {
+    for (std::uint32_t i = 0; i < sorted_by_turn.count; ++i)
+        window.due_until = std::max(window.due_until, sorted_by_turn.hints[i].next_run_at);
     ready_window_detail::add_known(window.ready, memory.ready, sorted_by_turn, window.refilling,
                                    window.ready_before, window.ready_left_out);
 }
@@ -148,21 +155,36 @@ inline std::uint32_t take_ready(ReadyWindow &window, const WindowMemory &memory,
     return count;
 }
 
-inline void begin_refill(ReadyWindow &window) {
+// Has to look for jobs that are due at `due_until`.
+inline void begin_refill(ReadyWindow &window, std::int64_t now) {
     window.refilling = true;
+    window.due_until = std::max(window.due_until, now);
     window.ready_left_out = after_all_hints;
     window.scheduled_left_out = after_all_hints;
 }
 
-inline void abandon_refill(ReadyWindow &window) { window.refilling = false; }
+namespace ready_window_detail {
+
+// What was kept meanwhile, and lies where the window does not know all, is not counted on.
+inline void forget_kept(ReadyWindow &window, const WindowMemory &memory) {
+    window.refilling = false;
+    window.ready.cut_at(memory.ready, window.ready_before);
+    window.scheduled.cut_at(memory.scheduled, window.scheduled_before);
+}
+
+} // namespace ready_window_detail
+
+inline void abandon_refill(ReadyWindow &window, const WindowMemory &memory) {
+    ready_window_detail::forget_kept(window, memory);
+}
 
 // `found` was read by a snapshot taken after begin_refill(), from where the window ended then.
 inline void end_refill(ReadyWindow &window, const WindowMemory &memory, const Refill &found) {
     add_ready(window, memory, found.ready);
     add_scheduled(window, memory, found.scheduled);
-    window.refilling = false;
     window.ready_before = earlier(found.ready_end, window.ready_left_out);
     window.scheduled_before = earlier(found.scheduled_end, window.scheduled_left_out);
+    ready_window_detail::forget_kept(window, memory);
 }
 
 } // namespace faultline::core

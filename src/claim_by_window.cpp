@@ -6,6 +6,7 @@
 #include "row_memory.hpp"
 #include "settings.hpp"
 #include "storage/columns.hpp"
+#include "window/hint_of_row.hpp"
 #include "window/pending.hpp"
 #include "window/refill.hpp"
 
@@ -45,6 +46,13 @@ bool is_inside_table(WindowClaim &by_window, const core::ReadyHint &hint) {
     return hint.block < by_window.blocks;
 }
 
+// Whether it is the row that the hint speaks of.  Another version of it may have its place.
+bool is_hinted_row(TupleTableSlot *row, const QueueRows &rows, const core::ReadyHint &hint) {
+    return live_state(row) == core::JobState::queued &&
+           read_int32(row, live_column::queue_id) == rows.queue_id &&
+           core::place_in_turn(hint_of_row(row)) == core::place_in_turn(hint);
+}
+
 // Loads the row version that the hint names, as it is now; `claimed` if nothing stands in the way
 // of that.
 RowClaim load_hinted_row(WindowClaim &by_window, const core::ReadyHint &hint) {
@@ -56,9 +64,7 @@ RowClaim load_hinted_row(WindowClaim &by_window, const core::ReadyHint &hint) {
     ItemPointerSet(&tid, hint.block, hint.offset);
     TupleTableSlot *row = by_window.row;
     if (!table_tuple_fetch_row_version(by_window.live_jobs.relation, &tid, &newest, row) ||
-        read_int64(row, live_column::job_id) != hint.job_id ||
-        read_int32(row, live_column::queue_id) != by_window.rows.queue_id ||
-        live_state(row) != core::JobState::queued)
+        !is_hinted_row(row, by_window.rows, hint))
         return RowClaim::gone;
     // Somebody is about to insert, change or remove it, and may yet roll back.
     if (TransactionIdIsValid(newest.xmin) || TransactionIdIsValid(newest.xmax))
@@ -75,8 +81,7 @@ void claim_hint(WindowClaim &by_window, const core::ReadyHint &hint, int positio
         outcome = due ? claim_row(claim, by_window.policy, by_window.queue_name,
                                   by_window.live_jobs, by_window.row)
                       : RowClaim::held;
-    if (outcome == RowClaim::gone)
-        drop_taken(position);
+    // One that is gone remains remembered: this very transaction may have changed its row.
     if (outcome == RowClaim::held)
         by_window.held[by_window.held_count++] = {position, due};
 }

@@ -88,7 +88,8 @@ void tell(HintKind kind, bool due, int first) {
             hints[count++] = pending[i].hint;
             pending[i].kind = HintKind::none;
         }
-        add_hints(rows, hints, count, due);
+        // Whoever made the job wait knows its newest row; a hint that goes back may be outdated.
+        add_hints(rows, hints, count, {.due = due, .newer = kind != HintKind::taken});
         i = Min(i, later);
     }
 }
@@ -154,11 +155,9 @@ bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
 }
 
 void give_back_taken(int position, bool due) {
-    add_hints(pending[position].rows, &pending[position].hint, 1, due);
+    add_hints(pending[position].rows, &pending[position].hint, 1, {.due = due, .newer = false});
     pending[position].kind = HintKind::none;
 }
-
-void drop_taken(int position) { pending[position].kind = HintKind::none; }
 
 void remember_refill(const RefillStart &start) {
     refill = start;

@@ -16,14 +16,12 @@ bool has_waiting_jobs(int32 queue_id);
 // drop_queue(): the window goes with the queue.
 void note_dropped_queue(int32 queue_id);
 
-// Takes hints and remembers them: until give_back_taken() or drop_taken(), or until the transaction
-// commits, they are this transaction's.  `first` is where the memory of the first one is.
+// Takes hints and remembers them: until give_back_taken(), or until the transaction commits, they
+// are this transaction's.  `first` is where the memory of the first one is.
 bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
                        core::ReadyHint *hints, uint32 wanted, TakenHints *taken, int *first);
-// The job was not claimed: somebody else may find it free, or it is not due any more...
+// The job was not claimed: somebody else may find it free, or it is not due any more.
 void give_back_taken(int position, bool due);
-// ...or the hint was outdated.
-void drop_taken(int position);
 
 // A refill under way ends with the transaction, or the subtransaction, that fails.
 void remember_refill(const RefillStart &start);

@@ -18,6 +18,8 @@ namespace {
 
 constexpr uint32 hints_initial = 64;
 constexpr uint32 told_at_once = 512;
+// A row that was seen may have been claimed and released since.
+constexpr HintsAre seen_due = {.due = true, .newer = false};
 
 // Hints in memory of the current context, up to a bound.
 struct Collected {
@@ -47,7 +49,7 @@ void tell_window(Told &told, const QueueRows &rows, const core::ReadyHint &hint)
     told.hints[told.count++] = hint;
     if (told.count < told_at_once)
         return;
-    told.unknown += add_hints(rows, told.hints, told.count, true);
+    told.unknown += add_hints(rows, told.hints, told.count, seen_due);
     told.count = 0;
 }
 
@@ -195,11 +197,14 @@ void collect_scheduled(OrderWalk &walk, const RefillStart &start, TimestampTz no
 
 bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, TimestampTz now) {
     RefillStart start;
-    if (!begin_refill(slot, rows, &start))
+    if (!begin_refill(slot, rows, now, &start))
         return false;
+    now = start.due_until;
     remember_refill(start);
     debug_point(DebugPoint::refill_before_snapshot);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    // As others see the rows: what this transaction has claimed or cancelled may come back.
+    snapshot->curcid = FirstCommandId;
     OrderWalk walk = open_walk(rows, live_jobs, snapshot);
     core::Refill found = {.ready = {},
                           .ready_end = start.ready_from,
@@ -240,7 +245,7 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
         }
         return true;
     });
-    told.unknown += add_hints(rows, told.hints, told.count, true);
+    told.unknown += add_hints(rows, told.hints, told.count, seen_due);
     close_walk(walk);
     UnregisterSnapshot(snapshot);
     look.ended_at = waiting_clock();

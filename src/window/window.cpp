@@ -214,11 +214,11 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
     return true;
 }
 
-uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due) {
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, HintsAre are) {
     if (!windows_exist() || count == 0)
         return 0;
-    core::HintList list = {hints, count};
-    sort_hints(list, due);
+    core::HintList list = {hints, count, are.newer};
+    sort_hints(list, are.due);
     WindowSlot *slot = lock_window_of(rows.queue_id);
     if (slot == nullptr)
         return 0;
@@ -226,7 +226,7 @@ uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bo
     if (slot->rows.file != rows.file) {
         // Either the window or the caller speaks of a file that is no more.
         restart(slot);
-    } else if (due) {
+    } else if (are.due) {
         core::add_ready(slot->window, memory_of(slot), list);
     } else {
         core::add_scheduled(slot->window, memory_of(slot), list);
@@ -262,18 +262,19 @@ void forget_windows_of_database() {
     }
 }
 
-bool begin_refill(WindowSlot *slot, const QueueRows &rows, RefillStart *start) {
+bool begin_refill(WindowSlot *slot, const QueueRows &rows, TimestampTz now, RefillStart *start) {
     if (!lock_window(slot, rows))
         return false;
     core::ReadyWindow &window = slot->window;
     bool mine = !window.refilling;
     if (mine) {
-        core::begin_refill(window);
+        core::begin_refill(window, now);
         *start = {.slot = slot,
                   .rows = rows,
                   .epoch = window.epoch,
                   .ready_from = window.ready_before,
                   .scheduled_from = window.scheduled_before,
+                  .due_until = window.due_until,
                   .ready_max = window.ready.slots() / 4,
                   .scheduled_max = window.scheduled.slots()};
     }
@@ -306,7 +307,7 @@ void end_refill(const RefillStart &start, core::Refill *found) {
 void abandon_refill(const RefillStart &start) {
     if (!lock_for_refill(start))
         return;
-    core::abandon_refill(start.slot->window);
+    core::abandon_refill(start.slot->window, memory_of(start.slot));
     LWLockRelease(&start.slot->lock);
 }
 

@@ -38,9 +38,13 @@ struct TakenHints {
 bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::ReadyHint *hints,
                 uint32 wanted, TakenHints *taken);
 
+struct HintsAre {
+    bool due;
+    bool newer; // than what the window knows
+};
 // Jobs that wait, told when they are committed, and hints that are given back.  Sorts them.  May
 // not raise: it runs when transactions end.  Returns how many the window did not know.
-uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due);
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, HintsAre are);
 
 // The queue was dropped: its window is free for another one.  May not raise either.
 void release_window(int32 queue_id);
@@ -54,12 +58,13 @@ struct RefillStart {
     uint32 epoch;
     core::HintPlace ready_from;
     core::HintPlace scheduled_from;
+    TimestampTz due_until; // at least now
     uint32 ready_max;
     uint32 scheduled_max;
 };
 // False when another session refills.  Until end_refill(), or abandon_refill() when the transaction
 // fails, nobody else does.
-bool begin_refill(WindowSlot *slot, const QueueRows &rows, RefillStart *start);
+bool begin_refill(WindowSlot *slot, const QueueRows &rows, TimestampTz now, RefillStart *start);
 void end_refill(const RefillStart &start, core::Refill *found);
 void abandon_refill(const RefillStart &start);
 

@@ -36,7 +36,7 @@ struct Window {
             return due ? place_in_turn(left) < place_in_turn(right)
                        : place_in_time(left) < place_in_time(right);
         });
-        const HintList list = {hints.data(), static_cast<std::uint32_t>(hints.size())};
+        const HintList list = {hints.data(), static_cast<std::uint32_t>(hints.size()), true};
         due ? add_ready(state, memory(), list) : add_scheduled(state, memory(), list);
     }
     std::vector<ReadyHint> take(std::int64_t now, std::uint32_t wanted) {
@@ -118,8 +118,8 @@ std::int64_t claim(Window &window, Rows &rows, std::int64_t now) {
         }
         if (ready_is_complete(window.state) && !schedule_is_behind(window.state, now))
             return 0;
-        begin_refill(window.state);
-        finish_refill(window, scan(window, rows, now));
+        begin_refill(window.state, now);
+        finish_refill(window, scan(window, rows, window.state.due_until));
     }
     FAIL("refilling leads nowhere");
     return -1;
@@ -155,7 +155,7 @@ TEST_CASE("A window hands out what it was told, in turn") {
 
 TEST_CASE("A window that starts over disregards a refill under way") {
     Window window;
-    begin_refill(window.state);
+    begin_refill(window.state, 0);
     const std::uint32_t epoch = window.state.epoch;
     start_over(window.state, ready_slots, scheduled_slots);
     CHECK(window.state.epoch != epoch);
@@ -166,7 +166,7 @@ TEST_CASE("A window that starts over disregards a refill under way") {
 TEST_CASE("A job that is committed during a refill is kept, wherever it belongs") {
     Window window;
     Rows rows;
-    begin_refill(window.state);
+    begin_refill(window.state, 0);
     const Found before = scan(window, rows, 100); // the snapshot
     rows[7] = hint_of(7, 0, 50);
     window.tell({rows[7]}, true); // its commit
@@ -181,7 +181,7 @@ TEST_CASE("A job that is committed during a refill is kept, wherever it belongs"
 TEST_CASE("More jobs during a refill than there is room for are found by the next one") {
     Window window;
     Rows rows;
-    begin_refill(window.state);
+    begin_refill(window.state, 0);
     const Found before = scan(window, rows, 1000);
     std::vector<ReadyHint> hints;
     for (std::int64_t id = 1; id <= 3 * ready_slots; ++id)
@@ -191,6 +191,63 @@ TEST_CASE("More jobs during a refill than there is room for are found by the nex
     for (std::int64_t id = 3 * ready_slots; id >= 1; --id)
         CHECK(claim(window, rows, 1000) == id);
     CHECK(claim(window, rows, 1000) == 0);
+}
+
+TEST_CASE("What is kept during a refill, and lies behind it, does not count as known") {
+    Window window;
+    Rows rows;
+    std::vector<ReadyHint> hints;
+    for (std::int64_t id = 1; id <= 3 * ready_slots; ++id)
+        hints.push_back(rows[id] = hint_of(id, 0, id));
+    begin_refill(window.state, 1000);
+    const Found before = scan(window, rows, 1000);
+    hints.assign(ready_slots / 2, {});
+    for (std::int64_t i = 0; i < ready_slots / 2; ++i)
+        hints[static_cast<std::size_t>(i)] = rows[100 + i] = hint_of(100 + i, 0, 500 + i);
+    window.tell(hints, true);
+    SECTION("when it succeeds") {
+        finish_refill(window, before);
+        CHECK(window.state.ready.count() == ready_slots / 4);
+    }
+    SECTION("when it fails") {
+        abandon_refill(window.state, window.memory());
+        CHECK(window.state.ready.empty());
+    }
+    while (!rows.empty())
+        REQUIRE(claim(window, rows, 1000) != 0);
+}
+
+TEST_CASE("A refill by a clock that is behind passes over nothing that others were told was due") {
+    Window window;
+    Rows rows;
+    for (std::int64_t id = 1; id <= ready_slots; ++id)
+        rows[id] = hint_of(id, 0, id);
+    CHECK(claim(window, rows, 100) == 1);
+    CHECK_FALSE(ready_is_complete(window.state));
+    rows[99] = hint_of(99, 0, 150);
+    window.tell({rows[99]}, true); // by a session where it is 150
+    while (!ready_is_complete(window.state)) {
+        begin_refill(window.state, 120);
+        finish_refill(window, scan(window, rows, window.state.due_until));
+    }
+    while (rows.size() > 1)
+        REQUIRE(claim(window, rows, 150) < 99);
+    CHECK(claim(window, rows, 150) == 99);
+}
+
+TEST_CASE("A hint that goes back does not replace that of a newer row at its place") {
+    Window window;
+    Rows rows;
+    CHECK(claim(window, rows, 100) == 0);
+    rows[1] = hint_of(1, 0, 10);
+    window.tell({rows[1]}, true);
+    ReadyHint outdated = rows[1];
+    outdated.block = 77;
+    add_ready(window.state, window.memory(), {&outdated, 1, false});
+    CHECK(window.take(100, 9).at(0).block == 1);
+    add_ready(window.state, window.memory(), {&outdated, 1, false});
+    window.tell({rows[1]}, true);
+    CHECK(window.take(100, 9).at(0).block == 1);
 }
 
 TEST_CASE("Random histories: the next job is always the first one that is due") {
@@ -234,8 +291,8 @@ TEST_CASE("Random histories: the next job is always the first one that is due") 
             break;
         }
         case 5: { // a refill during which somebody commits and somebody claims
-            begin_refill(window.state);
-            const Found found = scan(window, rows, now);
+            begin_refill(window.state, now - draw(10)); // by a clock that is behind
+            const Found found = scan(window, rows, window.state.due_until);
             const ReadyHint hint =
                 hint_of(++last_job, static_cast<std::int16_t>(draw(3)), now + draw(20) - 10);
             rows[hint.job_id] = hint;
@@ -243,7 +300,7 @@ TEST_CASE("Random histories: the next job is always the first one that is due") 
             for (const ReadyHint &gone : window.take(now, 2))
                 rows.erase(gone.job_id);
             if (draw(4) == 0)
-                abandon_refill(window.state);
+                abandon_refill(window.state, window.memory());
             else
                 finish_refill(window, found);
             break;
