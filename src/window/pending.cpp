@@ -15,6 +15,7 @@ enum class HintKind : uint8 {
     taken,         // to be given back at abort
     dropped_queue, // only the queue counts
     looked,        // the same
+    refilled,      // the same
 };
 
 struct PendingHint {
@@ -104,10 +105,14 @@ void settle_at_commit() {
             release_window(pending[i].rows.queue_id);
 }
 
-void demand_looks(int first) {
-    for (int i = first; i < pending_count; i++)
+// What the transaction saw of the rows does not count.
+void undo_looks(int first) {
+    for (int i = first; i < pending_count; i++) {
         if (pending[i].kind == HintKind::looked)
             demand_look(pending[i].rows);
+        if (pending[i].kind == HintKind::refilled)
+            forget_window(pending[i].rows.queue_id);
+    }
 }
 
 void end_own_refill() {
@@ -165,7 +170,11 @@ void remember_refill(const RefillStart &start) {
     refill_open = true;
 }
 
-void forget_refill() { refill_open = false; }
+void finish_own_refill() {
+    refill_open = false;
+    if (reserve(1))
+        add_pending({}, refill.rows, HintKind::refilled);
+}
 
 void remember_look(const QueueRows &rows) {
     if (reserve(1))
@@ -182,7 +191,7 @@ void pending_hints_on_abort() {
     if (pending_too_many)
         forget_windows_of_database();
     tell(HintKind::taken, true, 0);
-    demand_looks(0);
+    undo_looks(0);
     forget_all();
 }
 
@@ -207,7 +216,7 @@ void pending_hints_on_subabort(SubTransactionId ended) {
     while (first > 0 && pending[first - 1].made_in >= ended)
         first--;
     tell(HintKind::taken, true, first);
-    demand_looks(first);
+    undo_looks(first);
     pending_count = first;
 }
 

@@ -23,9 +23,11 @@ bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
 // The job was not claimed: somebody else may find it free, or it is not due any more.
 void give_back_taken(int position, bool due);
 
-// A refill under way ends with the transaction, or the subtransaction, that fails.
+// A refill under way ends with the transaction, or the subtransaction, that fails.  One that is
+// finished did not see the jobs that this very transaction has taken away: if it fails, the window
+// starts over.
 void remember_refill(const RefillStart &start);
-void forget_refill();
+void finish_own_refill();
 
 // A look at the rows of a queue counts only if the transaction that took it is committed.
 void remember_look(const QueueRows &rows);

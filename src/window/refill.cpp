@@ -202,10 +202,11 @@ bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, 
     now = start.due_until;
     remember_refill(start);
     debug_point(DebugPoint::refill_before_snapshot);
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    // As others see the rows: what this transaction has claimed or cancelled may come back.
-    snapshot->curcid = FirstCommandId;
-    OrderWalk walk = open_walk(rows, live_jobs, snapshot);
+    // As each row is when the walk comes by, with those that are not committed yet: whoever commits
+    // a prepared transaction tells nobody.
+    SnapshotData newest;
+    InitDirtySnapshot(newest);
+    OrderWalk walk = open_walk(rows, live_jobs, &newest);
     core::Refill found = {.ready = {},
                           .ready_end = start.ready_from,
                           .scheduled = {},
@@ -215,10 +216,9 @@ bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, 
     if (start.scheduled_from != core::after_all_hints)
         collect_scheduled(walk, start, now, &found);
     close_walk(walk);
-    UnregisterSnapshot(snapshot);
     debug_point(DebugPoint::refill_before_merge);
     end_refill(start, &found);
-    forget_refill();
+    finish_own_refill();
     return true;
 }
 

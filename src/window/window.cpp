@@ -250,6 +250,14 @@ void release_window(int32 queue_id) {
     LWLockRelease(&directory->lock);
 }
 
+void forget_window(int32 queue_id) {
+    WindowSlot *slot = windows_exist() ? lock_window_of(queue_id) : nullptr;
+    if (slot == nullptr)
+        return;
+    restart(slot);
+    LWLockRelease(&slot->lock);
+}
+
 void forget_windows_of_database() {
     if (!windows_exist())
         return;

@@ -48,7 +48,8 @@ uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, Hi
 
 // The queue was dropped: its window is free for another one.  May not raise either.
 void release_window(int32 queue_id);
-// The windows of this database know nothing any more.  May not raise either.
+// The window of the queue, or those of this database, know nothing any more.  May not raise either.
+void forget_window(int32 queue_id);
 void forget_windows_of_database();
 
 // Where a refill begins.
