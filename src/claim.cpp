@@ -96,7 +96,9 @@ void read_claim_arguments(FunctionCallInfo fcinfo, int max_jobs_index, Claim &cl
         bounded_interval(fcinfo, lease_index, "lease", 0, core::lease_microseconds_min,
                          core::lease_microseconds_max);
     claim.now = clock_now();
-    attach_leases(claim.now);
+    // Takes the beginning of the memory along when the clock was set back: what is claimed now is
+    // not older than the memory, and its lease ends when its row says.
+    leases_remembered_since(claim.now);
     require_adopted();
     claim.result = start_result(fcinfo);
     forbid_prepare();
