@@ -75,10 +75,8 @@ Item chosen_item(const Actor &actor, const World &world, const SeedPlan &plan, c
     return item;
 }
 
-Call lease_holder_call(const Actor &actor, const World &world, const SeedPlan &plan,
-                       const Choice &choice, Op op) {
-    const Grant &grant = actor.held[choice.bits("lease") % actor.held.size()];
-    const Item item = chosen_item(actor, world, plan, choice, grant);
+Call call_under_lease(const Actor &actor, const SeedPlan &plan, const Choice &choice, Op op,
+                      const Grant &grant, const Item &item) {
     switch (op) {
     case Op::fail: {
         constexpr int delays[] = {-1, -1, 0, 20};
@@ -99,6 +97,16 @@ Call lease_holder_call(const Actor &actor, const World &world, const SeedPlan &p
     default:
         return lease_call(op, item);
     }
+}
+
+Call lease_holder_call(const Actor &actor, const World &world, const SeedPlan &plan,
+                       const Choice &choice, Op op) {
+    const Grant &grant = actor.held[choice.bits("lease") % actor.held.size()];
+    const Item item = chosen_item(actor, world, plan, choice, grant);
+    const bool wrong = item.job != grant.job || item.token != grant.token;
+    Call call = call_under_lease(actor, plan, choice, op, grant, item);
+    call.careless = wrong && call.items.size() == 1 ? Fault::wrong_token : Fault::none;
+    return call;
 }
 
 Call worker_call(const Actor &actor, const World &world, const SeedPlan &plan,
@@ -191,7 +199,9 @@ std::optional<Call> next_call(Actor &actor, const World &world, const SeedPlan &
         }
     } else if (!world.past_calls.empty() &&
                choice.chance(name_of(Fault::repeated_call), plan.per_mille(Fault::repeated_call))) {
-        return world.past_calls[choice.bits("past call") % world.past_calls.size()];
+        Call call = world.past_calls[choice.bits("past call") % world.past_calls.size()];
+        call.careless = Fault::repeated_call;
+        return call;
     }
     switch (actor.role) {
     case Role::producer:

@@ -35,6 +35,7 @@ struct Call {
     std::vector<NewJob> jobs;
     std::string transaction_id; // of the ledger
     nlohmann::json detail = nlohmann::json::object();
+    Fault careless = Fault::none; // a repeated call, a wrong token
 };
 
 struct Grant {

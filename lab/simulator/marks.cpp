@@ -316,7 +316,8 @@ std::vector<std::string> points_of(Op op) {
         return {"enqueue_after_insert"};
     case Op::claim:
     case Op::claim_any:
-        return {"claim_after_update", "claim_after_update", "settle_before_update"};
+        return {"claim_after_taking",     "claim_after_update",  "claim_after_update",
+                "refill_before_snapshot", "refill_before_merge", "settle_before_update"};
     case Op::complete:
     case Op::complete_many:
         return {"complete_after_delete", "complete_after_archive"};
@@ -324,7 +325,7 @@ std::vector<std::string> points_of(Op op) {
     case Op::fail_many:
         return {"fail_before_settle", "settle_before_update"};
     case Op::extend:
-        return {"extend_after_update"};
+        return {"extend_before_memory", "extend_after_memory", "extend_after_update"};
     case Op::release:
         return {"settle_before_update", "release_after_update"};
     case Op::apply_ledger:
@@ -339,7 +340,7 @@ std::vector<std::string> points_of(Op op) {
     case Op::redrive:
         return {"redrive_after_insert"};
     case Op::expire_leases:
-        return {"expire_between_rows", "settle_before_update"};
+        return {"expire_after_lock", "expire_between_rows", "settle_before_update"};
     case Op::reconcile:
         return {"settle_before_update"};
     default:

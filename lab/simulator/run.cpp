@@ -56,6 +56,19 @@ Session &Run::desk() {
     return *desk_;
 }
 
+// Sessions of both paths meet in one run.
+Session &Run::session_of(Actor &actor) {
+    if (!actor.session) {
+        actor.session.emplace(conninfo_, actor.name);
+        const Choice choice(plan_.seed, static_cast<std::uint64_t>(step_));
+        const bool plain = choice.chance("plain", plan_.plain_per_mille);
+        actor.session->execute(plain ? "SET faultline.fast_path = off"
+                                     : "SET faultline.fast_path = on");
+        history_.note({{"step", step_}, {"actor", actor.name}, {"fast_path", !plain}});
+    }
+    return *actor.session;
+}
+
 void Run::prepare_database() {
     conninfo_ = cluster_.fresh_database();
     set_clock(0);

@@ -92,6 +92,7 @@ class Run {
         report_.violations.push_back({name, detail, step_});
     }
     Session &desk();
+    Session &session_of(Actor &actor);
 
     Cluster &cluster_;
     const SeedPlan &plan_;

@@ -76,9 +76,7 @@ void Run::begin_transaction(Actor &actor, const Choice &choice) {
     constexpr const char *isolations[] = {"READ COMMITTED", "READ COMMITTED", "REPEATABLE READ",
                                           "SERIALIZABLE"};
     const int isolation = choice.below("isolation", 4);
-    if (!actor.session) {
-        actor.session.emplace(conninfo_, actor.name);
-    }
+    session_of(actor);
     actor.transaction = ++world_.transactions;
     actor.calls_in_transaction = 0;
     actor.snapshot = isolation >= 2;
@@ -120,9 +118,7 @@ void Run::disarm(Actor &actor) {
 }
 
 void Run::perform(Actor &actor, Call call, const Choice &choice) {
-    if (!actor.session) {
-        actor.session.emplace(conninfo_, actor.name);
-    }
+    session_of(actor);
     if (actor.transaction != 0 && !is_transaction_control(call.op) && actor.savepoint_after < 0 &&
         choice.chance("savepoint", 250)) {
         actor.session->execute("SAVEPOINT simulated");
@@ -134,6 +130,9 @@ void Run::perform(Actor &actor, Call call, const Choice &choice) {
     }
     Event &event = history_.begin(step_, now_us_, actor.number, actor.name, std::move(call));
     ++report_.calls;
+    if (event.call.careless != Fault::none) {
+        count(event, event.call.careless);
+    }
     event.transaction = is_transaction_control(event.call.op) && event.call.op != Op::commit
                             ? 0
                             : actor.transaction;
@@ -212,6 +211,7 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
     } else if (fault != Fault::none &&
                (actor.session->is_lost() || actor.session->sqlstate() == "38000")) {
         count(event, fault);
+        mark(point_mark(fault, actor.armed));
     }
     if (fault == Fault::kill_at_point && actor.session->is_lost()) {
         mark("server killed at a debug point");

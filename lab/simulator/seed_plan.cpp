@@ -130,6 +130,8 @@ SeedPlan plan_of_seed(std::uint64_t seed, int steps) {
     plan.key_count = 1 + choice.below("keys", 8);
     constexpr int declared[] = {0, 300, 300, 700};
     plan.declared_per_mille = declared[choice.below("declared", 4)];
+    constexpr int plain[] = {0, 0, 1000, 400};
+    plan.plain_per_mille = plain[choice.below("plain", 4)];
     plan.restarts = seed % restart_every_seeds == 0;
     if (plan.restarts) {
         plan.ops[static_cast<std::size_t>(Op::restart_server)] = 6;

@@ -32,7 +32,9 @@ struct SeedPlan {
     int keyed_per_mille = 0;
     int key_count = 1;
     int declared_per_mille = 0; // jobs with a declared ledger effect
-    bool restarts = false;      // the server goes down in this run
+    // Per mille of the sessions that do without what is in shared memory.
+    int plain_per_mille = 0;
+    bool restarts = false; // the server goes down in this run
 
     int weight(Op op) const { return ops[static_cast<std::size_t>(op)]; }
     int per_mille(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
