@@ -15,7 +15,8 @@ constexpr int attempts_recent = 3;
 
 class Author {
   public:
-    Author(std::uint64_t seed, int calls) : random_(seed), calls_(calls) {}
+    Author(std::uint64_t seed, int calls, bool expire_at_once)
+        : random_(seed), calls_(calls), expire_at_once_(expire_at_once) {}
 
     std::vector<Verb> write() {
         for (const char *queue : {"a", "b"}) {
@@ -162,7 +163,8 @@ class Author {
         }
         constexpr int steps[] = {1, 3, 6, 6, 31, 31, 61, 400, -2, -20, -3'700, -90'000, 90'000};
         say(fmt::format("advance {}", steps[below(13)]));
-        if (chance(500)) {
+        const bool expires = chance(500);
+        if (expires || expire_at_once_) {
             say("expire");
         }
     }
@@ -200,6 +202,7 @@ class Author {
 
     std::mt19937_64 random_;
     const int calls_;
+    const bool expire_at_once_;
     std::vector<Verb> verbs_;
     int jobs_ = 0; // at most
     bool in_transaction_ = false, has_savepoint_ = false;
@@ -207,8 +210,8 @@ class Author {
 
 } // namespace
 
-std::vector<Verb> random_history(std::uint64_t seed, int calls) {
-    return Author(seed, calls).write();
+std::vector<Verb> random_history(std::uint64_t seed, int calls, bool expire_at_once) {
+    return Author(seed, calls, expire_at_once).write();
 }
 
 } // namespace faultline::conformance
