@@ -19,6 +19,12 @@ struct ReadyHint {
 };
 static_assert(sizeof(ReadyHint) == 24 && std::is_trivially_copyable_v<ReadyHint>);
 
+// Of one job, and where the same version of its row lies.  Of two others nobody can tell which is
+// newer: one may have been read by an old snapshot, or told when somebody rolled back.
+constexpr bool same_version(const ReadyHint &left, const ReadyHint &right) {
+    return left.job_id == right.job_id && left.block == right.block && left.offset == right.offset;
+}
+
 // A place in one of the two orders.  Two hints have the same place only if they are of one job.
 struct HintPlace {
     std::int64_t major;
@@ -72,12 +78,12 @@ template <PlaceOf place_of> class HintRing {
     void drop_back() { --count_; }
     // Forgets the hints at this place and behind it.
     void cut_at(const ReadyHint *memory, HintPlace place) { count_ = position_of(memory, place); }
-    // Adds hints that are sorted.  Of two at one place, that is, of one job which was released
-    // between, the one that is `newer` stays.  Two of one job at other places do no harm: its row
-    // tells which is outdated.  May change the order of `hints`.  What does not fit is left out,
-    // the last ones of both: returns the first place left out, or after_all_hints.
-    HintPlace merge(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count, bool newer) {
-        hint_count = update_known(memory, hints, hint_count, newer);
+    // Adds hints that are sorted, but for those it has.  Two of one job do no harm: they are of
+    // different versions of its row, which tells the one that is outdated.  May change the order of
+    // `hints`.  What does not fit is left out, the last ones of both: returns the first place left
+    // out, or after_all_hints.
+    HintPlace merge(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count) {
+        hint_count = leave_out_known(memory, hints, hint_count);
         HintPlace left_out = after_all_hints;
         while (count_ + hint_count > slots()) {
             bool last_is_new = hint_count > 0 && (empty() || place_of(hints[hint_count - 1]) >
@@ -114,21 +120,24 @@ template <PlaceOf place_of> class HintRing {
         return memory[(first_ + position) & mask_];
     }
 
-    // Settles the hints of jobs that the ring has at the same place; returns how many are left to
-    // be added.
-    std::uint32_t update_known(ReadyHint *memory, ReadyHint *hints, std::uint32_t hint_count,
-                               bool newer) {
+    bool knows(const ReadyHint *memory, const ReadyHint &hint) const {
+        HintPlace place = place_of(hint);
+        for (std::uint32_t position = position_of(memory, place);
+             position < count_ && place_of(at(memory, position)) == place; ++position)
+            if (same_version(at(memory, position), hint))
+                return true;
+        return false;
+    }
+
+    // Returns how many hints are left to be added.
+    std::uint32_t leave_out_known(const ReadyHint *memory, ReadyHint *hints,
+                                  std::uint32_t hint_count) {
         if (empty() || hint_count == 0 || place_of(hints[0]) > place_of(back(memory)))
             return hint_count;
         std::uint32_t kept = 0;
-        for (std::uint32_t i = 0; i < hint_count; ++i) {
-            HintPlace place = place_of(hints[i]);
-            std::uint32_t position = position_of(memory, place);
-            if (position == count_ || place_of(at(memory, position)) != place)
+        for (std::uint32_t i = 0; i < hint_count; ++i)
+            if (!knows(memory, hints[i]))
                 hints[kept++] = hints[i];
-            else if (newer)
-                slot(memory, position) = hints[i];
-        }
         return kept;
     }
 

@@ -39,7 +39,6 @@ struct WindowMemory {
 struct HintList {
     ReadyHint *hints;
     std::uint32_t count;
-    bool newer = false; // than what the window knows: told by the commit that made them
 };
 
 // What a refill found, and the places up to which it has looked.
@@ -79,7 +78,7 @@ void add_known(HintRing<place_of> &ring, ReadyHint *memory, HintList list, bool 
                HintPlace &complete_before, HintPlace &refill_left_out) {
     if (!refilling)
         list.count = count_before<place_of>(list, complete_before);
-    HintPlace left_out = ring.merge(memory, list.hints, list.count, list.newer);
+    HintPlace left_out = ring.merge(memory, list.hints, list.count);
     complete_before = earlier(complete_before, left_out);
     refill_left_out = earlier(refill_left_out, left_out);
 }
@@ -136,6 +135,11 @@ constexpr bool ready_is_complete(const ReadyWindow &window) {
 // Jobs may have become due that the window does not know.
 constexpr bool schedule_is_behind(const ReadyWindow &window, std::int64_t now) {
     return window.scheduled_before <= time_before_all_at(now + 1);
+}
+
+inline bool refill_is_wanted(const ReadyWindow &window, std::int64_t now) {
+    bool few = !ready_is_complete(window) && window.ready.count() < window.ready.slots() / 4;
+    return !window.refilling && (few || schedule_is_behind(window, now));
 }
 
 // Takes up to `wanted` hints in order; fewer, or none, when a job may come before that is not

@@ -57,6 +57,15 @@ void claim_by_order(Claim &claim, const QueuePolicy &policy, Table &live_jobs) {
     close_finder(order);
 }
 
+void claim_rows(Claim &claim, const QueuePolicy &policy, Table &live_jobs) {
+    int claimed_before = claim.jobs_claimed;
+    bool found_all = policy.paused || claim_by_window(claim, policy, live_jobs);
+    // wait_for_jobs() saw a row: one that the window does not know would wake it again and again.
+    bool saw_a_job = use_wakeup(policy.queue_id) && !policy.paused;
+    if (!found_all || (saw_a_job && claim.jobs_claimed == claimed_before))
+        claim_by_order(claim, policy, live_jobs);
+}
+
 } // namespace
 
 void require_worker(const text *queue) {
@@ -72,10 +81,8 @@ void claim_from_queue(Claim &claim, const text *queue) {
     QueuePolicy policy = require_queue(queue);
     require_access(policy, AccessLevel::worker);
     begin_claim_writes();
-    if (!policy.paused && !claim_by_window(claim, policy, live_jobs))
-        claim_by_order(claim, policy, live_jobs);
+    claim_rows(claim, policy, live_jobs);
     end_claim_writes();
-    use_wakeup(policy.queue_id);
     close_table(live_jobs);
     close_ledger(claim.ledger);
     end_verb();

@@ -256,9 +256,11 @@ void leave_line(int32 found_queue) {
         wake_waiters(granted, 1);
 }
 
-void use_wakeup(int32 queue_id) {
-    if (queue_to_claim == queue_id)
-        queue_to_claim = 0;
+bool use_wakeup(int32 queue_id) {
+    if (queue_to_claim != queue_id)
+        return false;
+    queue_to_claim = 0;
+    return true;
 }
 
 void hand_on_wakeup() {

@@ -39,8 +39,8 @@ int waiters_in_line();
 // claim from it, and hands the wake-up on otherwise.
 void leave_line(int32 found_queue);
 
-// The session claims from the queue: what it was woken for is taken.
-void use_wakeup(int32 queue_id);
+// The session claims from the queue: what it was woken for is taken.  False when it was not.
+bool use_wakeup(int32 queue_id);
 // It does not: wakes somebody else.
 void hand_on_wakeup();
 // Its transaction has failed.

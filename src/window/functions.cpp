@@ -94,6 +94,6 @@ FAULTLINE_FUNCTION(faultline_plant_hint) {
                             .offset = ItemPointerGetOffsetNumberNoCheck(place),
                             .priority = static_cast<int16>(bounded_int32(
                                 fcinfo, 3, "priority", 0, core::priority_min, core::priority_max))};
-    add_hints(rows, &hint, 1, {.due = hint.next_run_at <= clock_now(), .newer = true});
+    add_hints(rows, &hint, 1, hint.next_run_at <= clock_now());
     PG_RETURN_VOID();
 }

@@ -89,8 +89,7 @@ void tell(HintKind kind, bool due, int first) {
             hints[count++] = pending[i].hint;
             pending[i].kind = HintKind::none;
         }
-        // Whoever made the job wait knows its newest row; a hint that goes back may be outdated.
-        add_hints(rows, hints, count, {.due = due, .newer = kind != HintKind::taken});
+        add_hints(rows, hints, count, due);
         i = Min(i, later);
     }
 }
@@ -160,7 +159,7 @@ bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
 }
 
 void give_back_taken(int position, bool due) {
-    add_hints(pending[position].rows, &pending[position].hint, 1, {.due = due, .newer = false});
+    add_hints(pending[position].rows, &pending[position].hint, 1, due);
     pending[position].kind = HintKind::none;
 }
 

@@ -10,6 +10,7 @@
 #include "hint_of_row.hpp"
 #include "pending.hpp"
 
+#include "../../core/lease.hpp"
 #include "../../core/limits.hpp"
 
 namespace faultline {
@@ -18,8 +19,6 @@ namespace {
 
 constexpr uint32 hints_initial = 64;
 constexpr uint32 told_at_once = 512;
-// A row that was seen may have been claimed and released since.
-constexpr HintsAre seen_due = {.due = true, .newer = false};
 
 // Hints in memory of the current context, up to a bound.
 struct Collected {
@@ -49,7 +48,7 @@ void tell_window(Told &told, const QueueRows &rows, const core::ReadyHint &hint)
     told.hints[told.count++] = hint;
     if (told.count < told_at_once)
         return;
-    told.unknown += add_hints(rows, told.hints, told.count, seen_due);
+    told.unknown += add_hints(rows, told.hints, told.count, true);
     told.count = 0;
 }
 
@@ -228,8 +227,10 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
     remember_look(rows);
     if (!begin_look(slot, rows, now, &end))
         return 0;
-    LookResult look = {.began_at = waiting_clock(), .ended_at = 0, .next_lease_end = no_time};
+    LookResult look = {
+        .began_at = waiting_clock(), .ended_at = 0, .next_lease_end = no_time, .met_ended = false};
     Told told = {};
+    int ended = 0;
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     OrderWalk walk = open_walk(rows, live_jobs, snapshot);
     walk_due(walk, core::before_all_hints, now, [&](TupleTableSlot *row) {
@@ -239,15 +240,21 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
         if (waits(row)) {
             tell_window(told, rows, hint);
         } else {
-            // One that has ended is looked for again, until it is settled.
-            look.next_lease_end = Min(look.next_lease_end, lease_end(row, now));
+            TimestampTz ends_at = lease_end(row, now);
+            if (core::lease_has_ended(ends_at, now))
+                ended++;
+            else
+                look.next_lease_end = Min(look.next_lease_end, ends_at);
             met_running(row, context);
         }
         return true;
     });
-    told.unknown += add_hints(rows, told.hints, told.count, seen_due);
+    told.unknown += add_hints(rows, told.hints, told.count, true);
     close_walk(walk);
     UnregisterSnapshot(snapshot);
+    look.met_ended = ended > 0;
+    if (ended > core::claim_takeovers_max) // the next claim goes on with them
+        look.next_lease_end = 0;
     look.ended_at = waiting_clock();
     end_look(slot, rows, look);
     return told.unknown;

@@ -18,6 +18,7 @@ struct WindowSlot {
     TimestampTz used_at;   // real time
     TimestampTz looked_at; // real time
     int64 look_microseconds;
+    bool met_ended; // by the last look, see LookResult
     // By the clock of the jobs: when the last look was, and when a lease may have ended since.
     TimestampTz looked_until;
     TimestampTz lease_end;
@@ -29,7 +30,8 @@ namespace {
 
 // A window that was not used for so long may be given to another queue.
 constexpr int64 idle_microseconds_max = 60 * core::microseconds_per_second;
-// A dear look rests so many times as long as it took.
+// A dear look rests so many times as long as it took, and so does one for what could not be
+// settled.
 constexpr int64 cheap_look_microseconds = 5'000;
 constexpr int64 look_rest_factor = 50;
 
@@ -157,6 +159,7 @@ WindowSlot *take_slot(const QueueRows &rows) {
         slot->used_at = now;
         slot->looked_at = 0;
         slot->look_microseconds = 0;
+        slot->met_ended = false;
         slot->looked_until = 0;
         slot->lease_end = 0;
         restart(slot);
@@ -205,20 +208,18 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
     core::ReadyWindow &window = slot->window;
     slot->used_at = waiting_clock();
     taken->count = core::take_ready(window, memory_of(slot), now, hints, wanted);
-    bool behind = core::schedule_is_behind(window, now);
-    bool few = window.ready.count() < window.ready.slots() / 4;
-    taken->complete = core::ready_is_complete(window) && !behind && !window.refilling;
-    taken->refill_wanted =
-        !window.refilling && (behind || (few && !core::ready_is_complete(window)));
+    taken->complete = core::ready_is_complete(window) && !window.refilling &&
+                      !core::schedule_is_behind(window, now);
+    taken->refill_wanted = core::refill_is_wanted(window, now);
     LWLockRelease(&slot->lock);
     return true;
 }
 
-uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, HintsAre are) {
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due) {
     if (!windows_exist() || count == 0)
         return 0;
-    core::HintList list = {hints, count, are.newer};
-    sort_hints(list, are.due);
+    core::HintList list = {hints, count};
+    sort_hints(list, due);
     WindowSlot *slot = lock_window_of(rows.queue_id);
     if (slot == nullptr)
         return 0;
@@ -226,7 +227,7 @@ uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, Hi
     if (slot->rows.file != rows.file) {
         // Either the window or the caller speaks of a file that is no more.
         restart(slot);
-    } else if (are.due) {
+    } else if (due) {
         core::add_ready(slot->window, memory_of(slot), list);
     } else {
         core::add_scheduled(slot->window, memory_of(slot), list);
@@ -323,13 +324,15 @@ bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
                  int64 rest_microseconds) {
     if (!lock_window(slot, rows))
         return false;
-    TimestampTz rested = waiting_clock() - slot->looked_at;
-    int64 rest_min = slot->look_microseconds <= cheap_look_microseconds
-                         ? 0
-                         : slot->look_microseconds * look_rest_factor;
+    int64 rested = waiting_clock() - slot->looked_at;
+    if (rested < 0) // the clock was set back
+        rested = PG_INT64_MAX;
+    int64 rest_wanted = slot->look_microseconds * look_rest_factor;
     bool wanted = now >= slot->lease_end || now < slot->looked_until || rested >= rest_microseconds;
+    bool cheap = slot->look_microseconds <= cheap_look_microseconds;
+    bool met_ended = slot->met_ended;
     LWLockRelease(&slot->lock);
-    return wanted && rested >= rest_min;
+    return rested >= rest_wanted ? wanted || met_ended : wanted && cheap;
 }
 
 bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
@@ -348,6 +351,7 @@ void end_look(WindowSlot *slot, const QueueRows &rows, const LookResult &look) {
         return;
     slot->looked_at = look.ended_at;
     slot->look_microseconds = look.ended_at - look.began_at;
+    slot->met_ended = look.met_ended;
     slot->lease_end = Min(slot->lease_end, look.next_lease_end);
     LWLockRelease(&slot->lock);
 }

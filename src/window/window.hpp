@@ -38,13 +38,9 @@ struct TakenHints {
 bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::ReadyHint *hints,
                 uint32 wanted, TakenHints *taken);
 
-struct HintsAre {
-    bool due;
-    bool newer; // than what the window knows
-};
 // Jobs that wait, told when they are committed, and hints that are given back.  Sorts them.  May
 // not raise: it runs when transactions end.  Returns how many the window did not know.
-uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, HintsAre are);
+uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due);
 
 // The queue was dropped: its window is free for another one.  May not raise either.
 void release_window(int32 queue_id);
@@ -75,10 +71,11 @@ struct LookResult {
     TimestampTz began_at; // by the real clock, as the end
     TimestampTz ended_at;
     TimestampTz next_lease_end; // of the running jobs met; or no_time
+    bool met_ended;             // a lease that has ended, and may still wait to be settled
 };
-// Whether a look is due: when a lease may have ended that was granted by the window, when the clock
-// of the jobs was set back, or when nobody has looked for `rest_microseconds`; but in each case
-// only so often that looks take a small part of the time.
+// Whether a look is due: when a lease may have ended that was granted by the window, when one had
+// ended at the last look, when the clock of the jobs was set back, or when nobody has looked for
+// `rest_microseconds`; but only so often that looks take a small part of the time.
 bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now, int64 rest_microseconds);
 // The place up to which the window knows; false when it has passed to another queue.
 bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,

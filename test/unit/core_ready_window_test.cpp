@@ -36,7 +36,7 @@ struct Window {
             return due ? place_in_turn(left) < place_in_turn(right)
                        : place_in_time(left) < place_in_time(right);
         });
-        const HintList list = {hints.data(), static_cast<std::uint32_t>(hints.size()), true};
+        const HintList list = {hints.data(), static_cast<std::uint32_t>(hints.size())};
         due ? add_ready(state, memory(), list) : add_scheduled(state, memory(), list);
     }
     std::vector<ReadyHint> take(std::int64_t now, std::uint32_t wanted) {
@@ -118,6 +118,7 @@ std::int64_t claim(Window &window, Rows &rows, std::int64_t now) {
         }
         if (ready_is_complete(window.state) && !schedule_is_behind(window.state, now))
             return 0;
+        REQUIRE(refill_is_wanted(window.state, now));
         begin_refill(window.state, now);
         finish_refill(window, scan(window, rows, window.state.due_until));
     }
@@ -235,19 +236,20 @@ TEST_CASE("A refill by a clock that is behind passes over nothing that others we
     CHECK(claim(window, rows, 150) == 99);
 }
 
-TEST_CASE("A hint that goes back does not replace that of a newer row at its place") {
+TEST_CASE("What was read earlier does not displace what was told meanwhile") {
     Window window;
-    Rows rows;
-    CHECK(claim(window, rows, 100) == 0);
-    rows[1] = hint_of(1, 0, 10);
-    window.tell({rows[1]}, true);
-    ReadyHint outdated = rows[1];
-    outdated.block = 77;
-    add_ready(window.state, window.memory(), {&outdated, 1, false});
-    CHECK(window.take(100, 9).at(0).block == 1);
-    add_ready(window.state, window.memory(), {&outdated, 1, false});
-    window.tell({rows[1]}, true);
-    CHECK(window.take(100, 9).at(0).block == 1);
+    const ReadyHint old = hint_of(1, 0, 10);
+    ReadyHint newer = old;
+    newer.block = 99;
+    begin_refill(window.state, 100);
+    window.tell({newer}, true); // claimed and given back, in its place
+    Found found;
+    found.ready = {old};
+    finish_refill(window, found);
+    window.tell({newer, old}, true); // nothing new
+    const std::vector<ReadyHint> taken = window.take(100, 5);
+    REQUIRE(taken.size() == 2);
+    CHECK(taken[0].block != taken[1].block);
 }
 
 TEST_CASE("Random histories: the next job is always the first one that is due") {
