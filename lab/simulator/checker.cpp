@@ -134,11 +134,13 @@ class Checker {
         std::map<std::int64_t, std::int64_t> current; // token last granted, as far as is known
         std::map<std::int64_t, std::set<std::int64_t>>
             maybe; // granted, by a commit whose answer was lost
-        std::map<Lease, bool> ended;
+        std::map<std::int64_t, int> current_since;
+        std::map<Lease, int> ended; // when
         for (const Event *event : in_order_) {
             for (const Grant &grant : event->answer.grants) {
                 if (took_effect(*event)) {
                     current[grant.job] = grant.token;
+                    current_since[grant.job] = event->decided;
                     maybe[grant.job].clear();
                 } else if (event->fate == Fate::unknown) {
                     maybe[grant.job].insert(grant.token);
@@ -160,19 +162,22 @@ class Checker {
                                       history_.job_name(item.job),
                                       history_.token_name(item.token)));
                 }
-                const bool acts_now = word == "extended" || word == "applied";
-                if (acts_now && current[item.job] != item.token &&
-                    !maybe[item.job].contains(item.token)) {
+                // An extension in memory locks no row: it may have been decided when it began.
+                const bool extends = word == "extended";
+                const int decided = extends ? event->begun_after : event->decided;
+                if ((extends || word == "applied") && current[item.job] != item.token &&
+                    current_since[item.job] <= decided && !maybe[item.job].contains(item.token)) {
                     found("HIST_001", event,
                           fmt::format("{} under {}, in force was {}", word,
                                       history_.token_name(item.token),
                                       history_.token_name(current[item.job])));
                 }
-                if (word == "extended" && ended[{item.job, item.token}]) {
+                const auto end = ended.find({item.job, item.token});
+                if (extends && end != ended.end() && end->second <= decided) {
                     found("HIST_001", event, "extended a lease that had been ended");
                 }
                 if (ends_attempt(event->call.op) && word != "exists") {
-                    ended[{item.job, item.token}] = true;
+                    ended.emplace(Lease{item.job, item.token}, event->decided);
                 }
             }
         }
@@ -235,26 +240,32 @@ class Checker {
         }
     }
 
-    // HIST_004 one `applied` for each transaction id, and one entry in all answers.
+    // HIST_004 one `applied` for each job, whose transaction it is, and one entry in all answers.
     void check_effects() {
-        std::map<std::string, int> applied;
-        std::map<std::string, std::int64_t> entries;
+        std::map<std::int64_t, int> applied;
+        std::map<std::int64_t, std::int64_t> entry_of_job;
+        std::map<std::string, std::int64_t> entry_of_id;
         for (const FinalEntry &entry : final_.entries) {
-            entries[entry.transaction_id] = entry.entry;
+            entry_of_job[entry.job] = entry.entry;
+            entry_of_id[entry.transaction_id] = entry.entry;
         }
         for (const Event *event : in_order_) {
-            const std::string &id = event->call.transaction_id;
-            if (!took_effect(*event) || event->ending != Ending::ok || id.empty() ||
-                event->answer.entry_id == 0) {
+            const Answer &answer = event->answer;
+            if (!took_effect(*event) || event->ending != Ending::ok || answer.entry_id == 0) {
                 continue;
             }
-            if (event->answer.word == "applied" && ++applied[id] > 1) {
-                found("HIST_004", event, fmt::format("{} was applied a second time", id));
+            const Call &call = event->call;
+            const std::int64_t job = call.items.empty() ? 0 : call.items.front().job;
+            if (answer.word == "applied" && ++applied[job] > 1) {
+                found("HIST_004", event,
+                      fmt::format("{} was applied a second time", history_.job_name(job)));
             }
-            const std::string written = event->call.op == Op::reverse_transaction ? "r-" + id : id;
-            if (entries[written] != event->answer.entry_id) {
-                found(entries[written] == 0 ? "HIST_003" : "HIST_004", event,
-                      fmt::format("the entry of {} is not the one in the answer", written));
+            const std::string id =
+                (call.op == Op::reverse_transaction ? "r-" : "") + call.transaction_id;
+            const std::int64_t entry = job != 0 ? entry_of_job[job] : entry_of_id[id];
+            if (entry != answer.entry_id) {
+                found(entry == 0 ? "HIST_003" : "HIST_004", event,
+                      fmt::format("the entry of {} is not the one in the answer", id));
             }
         }
     }
@@ -351,11 +362,11 @@ class Checker {
             }
             last[seen.job] = seen;
         };
-        for (const Event *event : in_order_) {
-            // A snapshot of a transaction may be older than what others have read.
-            if (took_effect(*event) && !event->snapshot) {
-                for (const JobSeen &seen : event->answer.seen) {
-                    compare(event, seen);
+        for (const Event &event : history_.events()) {
+            // A transaction sees what others do not, or what was.
+            if (took_effect(event) && event.transaction == 0) {
+                for (const JobSeen &seen : event.answer.seen) {
+                    compare(&event, seen);
                 }
             }
         }

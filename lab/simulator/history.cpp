@@ -30,6 +30,7 @@ Event &History::begin(int step, std::int64_t at_us, int actor, const std::string
     Event &event = events_.emplace_back();
     event.number = static_cast<int>(events_.size());
     event.step = step;
+    event.begun_after = decided_;
     event.at_us = at_us;
     event.actor = actor;
     event.call = std::move(call);

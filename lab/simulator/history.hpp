@@ -85,7 +85,8 @@ struct Event {
     bool snapshot = false; // at REPEATABLE READ or SERIALIZABLE
     bool was_blocked = false;
     Fate fate = Fate::open;
-    int decided = 0; // the place in the order in which fates were decided
+    int decided = 0;     // the place in the order in which fates were decided
+    int begun_after = 0; // the last fate that was decided when the call began
 };
 
 class History {

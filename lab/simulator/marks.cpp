@@ -306,7 +306,7 @@ std::set<std::string> marks_of(const History &history, const FinalState &final_s
 }
 
 std::string point_mark(Fault fault, const std::string &point) {
-    return fmt::format("{} {}", name_of(fault), point);
+    return fmt::format("{} {}", fault == Fault::hold_at_point ? "held at" : "ended at", point);
 }
 
 std::vector<std::string> points_of(Op op) {
@@ -357,8 +357,8 @@ std::vector<std::string> all_marks() {
         points.insert(of_op.begin(), of_op.end());
     }
     for (const std::string &point : points) {
-        for (const Fault fault :
-             {Fault::hold_at_point, Fault::error_at_point, Fault::exit_at_point}) {
+        // A row's error does not end expiry, so there only the exits are seen.
+        for (const Fault fault : {Fault::hold_at_point, Fault::exit_at_point}) {
             marks.push_back(point_mark(fault, point));
         }
     }

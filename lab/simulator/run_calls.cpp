@@ -193,7 +193,9 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
         if (waits_at_point(fault)) {
             mark(point_mark(Fault::hold_at_point, actor.armed));
         }
-        if (fault != Fault::cancel_at_point && may_park(actor, blockers)) {
+        // Nobody else's end may bring the server down.
+        const bool may_wait = fault != Fault::cancel_at_point && fault != Fault::kill_at_point;
+        if (may_wait && may_park(actor, blockers)) {
             if (fault == Fault::hold_at_point) {
                 count(event, fault);
             }

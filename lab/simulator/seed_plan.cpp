@@ -27,7 +27,7 @@ constexpr Weighted usual_ops[] = {
     {Op::complete_many, 12},
     {Op::fail, 30},
     {Op::fail_many, 6},
-    {Op::extend, 20},
+    {Op::extend, 34},
     {Op::release, 12},
     {Op::apply_ledger, 14},
     {Op::apply_and_complete, 30},
@@ -55,8 +55,8 @@ constexpr Likely usual_faults[] = {
     {Fault::cut_before_send, 8},
     {Fault::cut_after_send, 25},
     {Fault::answer_lost_after_commit, 15},
-    {Fault::error_at_point, 20},
-    {Fault::exit_at_point, 10},
+    {Fault::error_at_point, 30},
+    {Fault::exit_at_point, 25},
     {Fault::hold_at_point, 60},
     {Fault::cancel_at_point, 10},
     {Fault::actor_crash, 12},
@@ -115,7 +115,7 @@ SeedPlan plan_of_seed(std::uint64_t seed, int steps) {
     add_actors(plan, Role::producer, 1 + choice.below("producers", 2), 240);
     add_actors(plan, Role::worker, 2 + choice.below("workers", 3), 480);
     add_actors(plan, Role::operate, 1, 90);
-    add_actors(plan, Role::maintenance, 1, 70);
+    add_actors(plan, Role::maintenance, 1, 110);
     add_actors(plan, Role::reader, 1, 20);
     add_actors(plan, Role::chaos, 1, 100);
     draw_weights(plan, choice);
