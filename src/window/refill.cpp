@@ -19,6 +19,8 @@ namespace {
 
 constexpr uint32 hints_initial = 64;
 constexpr uint32 told_at_once = 512;
+// A look at so few rows may be taken by every claim, while there is an ended lease to be settled.
+constexpr int rows_looked_at_always = 128;
 
 // Hints in memory of the current context, up to a bound.
 struct Collected {
@@ -231,12 +233,14 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
         .began_at = waiting_clock(), .ended_at = 0, .next_lease_end = no_time, .met_ended = false};
     Told told = {};
     int ended = 0;
+    int rows_seen = 0;
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     OrderWalk walk = open_walk(rows, live_jobs, snapshot);
     walk_due(walk, core::before_all_hints, now, [&](TupleTableSlot *row) {
         core::ReadyHint hint = hint_of_row(row);
         if (core::place_in_turn(hint) >= end)
             return false;
+        rows_seen++;
         if (waits(row)) {
             tell_window(told, rows, hint);
         } else {
@@ -253,7 +257,8 @@ int64 look_at_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs
     close_walk(walk);
     UnregisterSnapshot(snapshot);
     look.met_ended = ended > 0;
-    if (ended > core::claim_takeovers_max) // the next claim goes on with them
+    // The next claim goes on with more than this one may settle.
+    if (ended > core::claim_takeovers_max || (ended > 0 && rows_seen <= rows_looked_at_always))
         look.next_lease_end = 0;
     look.ended_at = waiting_clock();
     end_look(slot, rows, look);
