@@ -71,6 +71,14 @@ struct OrderWalk {
 
 TupleTableSlot *row_of(const OrderWalk &walk) { return walk.finder->slot; }
 
+// By a dirty snapshot: the row is not committed, and its session tells the window when it ends or
+// prepares its transaction.  Until then all claims would have to pass it.
+bool will_be_told(const OrderWalk &walk) {
+    TransactionId inserter = walk.finder->scan->xs_snapshot->xmin;
+    return TransactionIdIsValid(inserter) &&
+           BackendXidGetPid(SubTransGetTopmostTransaction(inserter)) != 0;
+}
+
 // The first row of the priority or, unless `itself`, of the one after it.
 bool enter_priority(OrderWalk &walk, bool itself, int16 priority) {
     ScanKeyData keys[2];
@@ -139,7 +147,7 @@ void collect_ready(OrderWalk &walk, const RefillStart &start, TimestampTz now,
     Collected ready = {};
     core::HintPlace end = core::after_all_hints;
     walk_due(walk, start.ready_from, now, [&](TupleTableSlot *row) {
-        if (!waits(row))
+        if (!waits(row) || will_be_told(walk))
             return true;
         core::ReadyHint hint = hint_of_row(row);
         if (ready.list.count >= start.ready_max) {
@@ -169,7 +177,7 @@ void collect_times(OrderWalk &walk, int16 priority, core::HintPlace from, uint32
             *end = core::earlier(*end, core::place_in_time(hint));
             return;
         }
-        if (waits(row_of(walk)))
+        if (waits(row_of(walk)) && !will_be_told(walk))
             collect(hint.next_run_at <= now ? ready : scheduled, hint);
     }
 }
@@ -203,8 +211,8 @@ bool refill_window(WindowSlot *slot, const QueueRows &rows, Relation live_jobs, 
     now = start.due_until;
     remember_refill(start);
     debug_point(DebugPoint::refill_before_snapshot);
-    // As each row is when the walk comes by, with those that are not committed yet: whoever commits
-    // a prepared transaction tells nobody.
+    // As each row is when the walk comes by, with those that a prepared transaction made: whoever
+    // commits it tells nobody.
     SnapshotData newest;
     InitDirtySnapshot(newest);
     OrderWalk walk = open_walk(rows, live_jobs, &newest);
