@@ -111,6 +111,7 @@ test-tap: setup ## test/t: crashes, restarts, dumps, on clusters of their own
 test-readme: setup ## the README's commands do what it says
 test-valgrind: setup ## the unit tests under valgrind memcheck
 test-demo: setup ## the demo, every figure of it checked
+test-ops: setup ## alerts, dashboard, exporters and runbooks against live metrics
 test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-conformance: setup ## scenarios and random histories against the reference queue
@@ -118,11 +119,12 @@ test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats 
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-lab test-model test-conformance test-simulator test-drill test-bench: test-%:
+    test-lab test-model test-conformance test-simulator test-drill test-bench \
+    test-ops: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme \
         test-valgrind test-demo test-lab test-model test-conformance \
-        test-simulator test-drill test-bench
+        test-simulator test-drill test-bench test-ops
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
