@@ -53,6 +53,8 @@ setup {
     SELECT faultline.set_clock('2030-01-01 12:00Z');
     SELECT faultline.create_queue(q, max_attempts => 3, backoff_jitter => 0, lease => '1 h')
       FROM unnest(string_to_array('a b c d', ' ')) AS q;
+    SELECT count(*) FROM generate_series(1, 120) AS i,
+      faultline.enqueue(CASE WHEN i % 5 = 0 THEN 'b' ELSE 'a' END, priority => i % 2);
 }
 SQL
 
@@ -93,7 +95,7 @@ my @calls = (
     [ 8, sub { 'SELECT job_id, faultline.release(job_id, lease_token'
           . one_of('', ", '0'", ", '20 s'") . ') FROM ' . held() } ],
     [ 3, sub { 'SELECT job_id, faultline.extend(job_id, lease_token) FROM ' . held() } ],
-    [ 5, sub { "SELECT m.* FROM pick_arrays('" . one_of('q', 'q', 'r') . "', " . percent() . ', '
+    [ 9, sub { "SELECT m.* FROM pick_arrays('" . one_of('q', 'q', 'r') . "', " . percent() . ', '
           . up_to(4) . ') p, faultline.cancel(p.ids) m' } ],
 );
 my $calls_weight = 0;
@@ -107,6 +109,8 @@ sub call {
     return $calls[0][1]->();
 }
 
+my $resume = "SELECT faultline.resume_queue(q) FROM unnest(string_to_array('@queues', ' ')) q";
+
 # What an operator does, alone, while no transaction is open if $quiet.
 sub operate {
     my ($quiet) = @_;
@@ -115,7 +119,7 @@ sub operate {
         map({ "SELECT faultline.advance_clock('$_ s')" } up_to(60), up_to(20), 1),
         "SELECT faultline.set_clock(faultline.clock_now() - interval '30 s')",
         "SELECT faultline.pause_queue('$queue')",
-        (map { "SELECT faultline.resume_queue('$_')" } @queues),
+        ($resume) x 3,
         'VACUUM faultline.live_jobs',
         $quiet ? (
             'VACUUM FULL faultline.live_jobs',
@@ -163,7 +167,7 @@ sub history {
         } elsif (chance(0.1) && $$depth > 1) {
             $add->($session, one_of('ROLLBACK TO', 'ROLLBACK TO', 'RELEASE') . ' p' . --$$depth);
         } elsif (chance(0.2) && $$depth > 0) {
-            $add->($session, one_of('COMMIT', 'COMMIT', 'ROLLBACK'));
+            $add->($session, one_of('COMMIT', 'ROLLBACK'));
             $$depth = 0;
         } else {
             $add->($session, call());
@@ -171,7 +175,7 @@ sub history {
     }
     $add->($_, one_of('COMMIT', 'ROLLBACK')) for grep { $depth{$_} > 0 } @sessions;
     # What is left comes in order, now and later.
-    $add->('op', "SELECT faultline.resume_queue('$_')") for @queues;
+    $add->('op', $resume);
     for my $wait ('0', '2 h') {
         $add->('op', "SELECT faultline.advance_clock('$wait')");
         $add->('op', 'SELECT faultline.expire_leases(100000)');
