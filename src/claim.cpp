@@ -15,6 +15,7 @@
 #include "row_memory.hpp"
 #include "stats/counting.hpp"
 #include "storage/columns.hpp"
+#include "storage/order.hpp"
 #include "storage/relations.hpp"
 #include "transaction.hpp"
 #include "waiters/registry.hpp"
@@ -23,27 +24,18 @@ namespace faultline {
 
 namespace {
 
-constexpr int ready_scan_keys = 2; // queue and priority
-
 // Walks ready rows in order: priority, next_run_at, id.  A row that is not due yet ends its
 // priority, and the walk jumps to the next one, whatever number of scheduled jobs lies between.
 void claim_by_order(Claim &claim, const QueuePolicy &policy, Table &live_jobs) {
-    Finder order = open_finder(live_jobs.relation, relation_ids().live_jobs_order,
-                               GetActiveSnapshot(), ready_scan_keys);
+    Finder order = open_order(live_jobs.relation, GetActiveSnapshot());
     Datum queue_name = CStringGetTextDatum(policy.name);
     MemoryContext row_memory = create_row_memory();
-    ScanKeyData keys[ready_scan_keys];
-    int32_key(&keys[0], 1, policy.queue_id);
-    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT2GE,
-                Int16GetDatum(core::priority_min));
-    start_search(order, keys);
+    seek_priority(order, policy.queue_id, core::priority_min);
     while (claim.jobs_claimed < claim.jobs_max && next_row(order)) {
         CHECK_FOR_INTERRUPTS();
         TupleTableSlot *row = order.slot;
         if (read_int64(row, live_column::next_run_at) > claim.now) {
-            ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT2GT,
-                        read_column(row, live_column::priority).value);
-            start_search(order, keys);
+            seek_next_priority(order, policy.queue_id, priority_of(row));
             continue;
         }
         if (live_state(row) == core::JobState::running) {

@@ -6,7 +6,7 @@
 #include "debug_point.hpp"
 #include "leases/lease_end.hpp"
 #include "storage/columns.hpp"
-#include "storage/live_jobs.hpp"
+#include "storage/order.hpp"
 #include "storage/relations.hpp"
 
 #include "../core/lease.hpp"
@@ -32,17 +32,9 @@ void note_row(EndedLeases &leases, TupleTableSlot *row) {
         leases.job_ids[leases.count++] = read_int64(row, live_column::job_id);
 }
 
-void seek_priority(Finder &order, int32 queue_id, StrategyNumber strategy, int16 priority) {
-    ScanKeyData keys[2];
-    int32_key(&keys[0], 1, queue_id);
-    ScanKeyInit(&keys[1], 2, strategy, strategy == BTGreaterStrategyNumber ? F_INT2GT : F_INT2GE,
-                Int16GetDatum(priority));
-    start_search(order, keys);
-}
-
 void walk_queue(EndedLeases &leases, Finder &order, int32 queue_id) {
     int passed = 0;
-    seek_priority(order, queue_id, BTGreaterEqualStrategyNumber, core::priority_min);
+    seek_priority(order, queue_id, core::priority_min);
     while (leases.count < leases.jobs_max && next_row(order)) {
         CHECK_FOR_INTERRUPTS();
         note_row(leases, order.slot);
@@ -51,8 +43,7 @@ void walk_queue(EndedLeases &leases, Finder &order, int32 queue_id) {
             read_int64(order.slot, live_column::next_run_at) <= leases.now)
             continue;
         passed = 0;
-        seek_priority(order, queue_id, BTGreaterStrategyNumber,
-                      DatumGetInt16(read_column(order.slot, live_column::priority).value));
+        seek_next_priority(order, queue_id, priority_of(order.slot));
     }
 }
 
@@ -123,7 +114,7 @@ void look_where_claims_begin(EndedLeases &leases) {
     Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
     Oid index = relation_ids().live_jobs_order;
     Finder queues = open_finder(table, index, GetActiveSnapshot(), 1);
-    Finder order = open_finder(table, index, GetActiveSnapshot(), 2);
+    Finder order = open_order(table, GetActiveSnapshot());
     int32 queue_id = PG_INT32_MIN;
     while (leases.count < leases.jobs_max && find_next_queue(queues, &queue_id))
         walk_queue(leases, order, queue_id);

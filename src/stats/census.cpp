@@ -6,7 +6,7 @@
 #include "census.hpp"
 
 #include "../storage/columns.hpp"
-#include "../storage/live_jobs.hpp"
+#include "../storage/order.hpp"
 #include "../storage/relations.hpp"
 #include "../worker_state.hpp"
 
@@ -16,7 +16,7 @@ namespace faultline {
 
 namespace {
 
-constexpr int key_count = 3; // queue, priority, next_run_at
+constexpr int times_key_count = 3; // queue, priority, next_run_at
 // To find the oldest ready job, past running ones and what vacuum has not removed yet.
 constexpr int64 oldest_entries_max = 10'000;
 
@@ -30,7 +30,7 @@ struct Walk {
 
 Walk begin_walk(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 entries_max) {
     Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
-    return {.order = open_finder(table, relation_ids().live_jobs_order, snapshot, key_count),
+    return {.order = open_order(table, snapshot),
             .queue_id = queue_id,
             .now = now,
             .census = {},
@@ -43,21 +43,14 @@ void end_walk(Walk &walk) {
     table_close(table, AccessShareLock);
 }
 
-// The first row of the queue with this priority or a later one, due after `due`.
-void seek(Walk &walk, StrategyNumber strategy, int priority, TimestampTz due_after) {
-    ScanKeyData keys[key_count];
+// The rows of this priority alone that are due later.
+void seek_scheduled(Finder &times, const Walk &walk, int16 priority) {
+    ScanKeyData keys[times_key_count];
     int32_key(&keys[0], 1, walk.queue_id);
-    RegProcedure compare = strategy == BTEqualStrategyNumber     ? F_INT2EQ
-                           : strategy == BTGreaterStrategyNumber ? F_INT2GT
-                                                                 : F_INT2GE;
-    ScanKeyInit(&keys[1], 2, strategy, compare, Int16GetDatum(static_cast<int16>(priority)));
+    ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(priority));
     ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT,
-                TimestampTzGetDatum(due_after));
-    start_search(walk.order, keys);
-}
-
-int priority_of(TupleTableSlot *row) {
-    return DatumGetInt16(read_column(row, live_column::priority).value);
+                TimestampTzGetDatum(walk.now));
+    start_search(times, keys);
 }
 
 void note_due(Walk &walk, TupleTableSlot *row) {
@@ -79,7 +72,7 @@ void note_waiting(Walk &walk, TupleTableSlot *row) {
 
 // The due jobs of all priorities.  True when it came to the end.
 bool walk_due(Walk &walk) {
-    seek(walk, BTGreaterEqualStrategyNumber, core::priority_min, DT_NOBEGIN);
+    seek_priority(walk.order, walk.queue_id, core::priority_min);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         Step step = next_row_within(walk.order, &walk.entries_left);
@@ -87,36 +80,36 @@ bool walk_due(Walk &walk) {
             return step == Step::end;
         TupleTableSlot *row = walk.order.slot;
         if (read_int64(row, live_column::next_run_at) > walk.now)
-            seek(walk, BTGreaterStrategyNumber, priority_of(row), DT_NOBEGIN);
+            seek_next_priority(walk.order, walk.queue_id, priority_of(row));
         else
             note_due(walk, row);
     }
 }
 
 // The first row of the next priority, wherever in it, tells which priority that is.
-bool walk_scheduled(Walk &walk) {
-    int priority = core::priority_min - 1;
+bool walk_scheduled(Walk &walk, Finder &times) {
+    seek_priority(walk.order, walk.queue_id, core::priority_min);
     for (;;) {
-        seek(walk, BTGreaterEqualStrategyNumber, priority + 1, DT_NOBEGIN);
         Step step = next_row_within(walk.order, &walk.entries_left);
         if (step != Step::row)
             return step == Step::end;
-        priority = priority_of(walk.order.slot);
-        seek(walk, BTEqualStrategyNumber, priority, walk.now);
-        while ((step = next_row_within(walk.order, &walk.entries_left)) == Step::row) {
+        int16 priority = priority_of(walk.order.slot);
+        seek_scheduled(times, walk, priority);
+        while ((step = next_row_within(times, &walk.entries_left)) == Step::row) {
             CHECK_FOR_INTERRUPTS();
-            note_waiting(walk, walk.order.slot);
+            note_waiting(walk, times.slot);
         }
         if (step == Step::bound)
             return false;
         if (priority == core::priority_max)
             return true;
+        seek_next_priority(walk.order, walk.queue_id, priority);
     }
 }
 
 // The first ready job of each priority.
 void find_oldest(Walk &walk) {
-    seek(walk, BTGreaterEqualStrategyNumber, core::priority_min, DT_NOBEGIN);
+    seek_priority(walk.order, walk.queue_id, core::priority_min);
     Step step;
     while ((step = next_row_within(walk.order, &walk.entries_left)) == Step::row) {
         CHECK_FOR_INTERRUPTS();
@@ -128,7 +121,7 @@ void find_oldest(Walk &walk) {
             walk.census.oldest_ready = Min(walk.census.oldest_ready, due);
         if (priority_of(row) == core::priority_max)
             break;
-        seek(walk, BTGreaterStrategyNumber, priority_of(row), DT_NOBEGIN);
+        seek_next_priority(walk.order, walk.queue_id, priority_of(row));
     }
 }
 
@@ -158,7 +151,7 @@ void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 job
                    VisitRow visit, void *argument) {
     Walk walk = begin_walk(queue_id, snapshot, now, running_entries_max);
     int64 found = 0;
-    seek(walk, BTGreaterEqualStrategyNumber, core::priority_min, DT_NOBEGIN);
+    seek_priority(walk.order, walk.queue_id, core::priority_min);
     while (found < jobs_max && next_row_within(walk.order, &walk.entries_left) == Step::row) {
         CHECK_FOR_INTERRUPTS();
         TupleTableSlot *row = walk.order.slot;
@@ -166,7 +159,7 @@ void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 job
             visit(row, argument);
             found++;
         } else if (read_int64(row, live_column::next_run_at) > walk.now) {
-            seek(walk, BTGreaterStrategyNumber, priority_of(row), DT_NOBEGIN);
+            seek_next_priority(walk.order, walk.queue_id, priority_of(row));
         }
     }
     end_walk(walk);
@@ -175,7 +168,10 @@ void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 job
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds) {
     Walk walk = begin_walk(queue_id, snapshot, now, bounds.entries);
     walk.census.oldest_ready = no_time;
-    walk.census.scheduled_complete = walk_scheduled(walk);
+    Finder times =
+        open_finder(walk.order.table, relation_ids().live_jobs_order, snapshot, times_key_count);
+    walk.census.scheduled_complete = walk_scheduled(walk, times);
+    close_finder(times);
     if (!bounds.queued_known || !walk.census.scheduled_complete) {
         walk.entries_left = bounds.entries;
         walk.census.ready_complete = walk_due(walk);

@@ -98,6 +98,10 @@ core::JobState live_state(TupleTableSlot *row) {
     return static_cast<core::JobState>(read_char(row, live_column::state));
 }
 
+int16 priority_of(TupleTableSlot *row) {
+    return DatumGetInt16(read_column(row, live_column::priority).value);
+}
+
 bool holds_lease(TupleTableSlot *row, int64 lease_token) {
     Column token = read_column(row, live_column::lease_token);
     return core::lease_is_current(live_state(row), !token.is_null, DatumGetInt64(token.value),

@@ -33,6 +33,7 @@ enum class RowLock {
 RowLock lock_live_job(Table &live_jobs, TupleTableSlot *slot, LockWaitPolicy wait_policy);
 
 core::JobState live_state(TupleTableSlot *row);
+int16 priority_of(TupleTableSlot *row);
 // The fencing rule on one row version.
 bool holds_lease(TupleTableSlot *row, int64 lease_token);
 // The producer declared a ledger entry: the job cannot succeed without it.

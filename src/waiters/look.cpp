@@ -4,14 +4,12 @@
 #include "../clock.hpp"
 #include "../leases/lease_end.hpp"
 #include "../storage/columns.hpp"
-#include "../storage/live_jobs.hpp"
+#include "../storage/order.hpp"
 #include "../storage/relations.hpp"
 
 namespace faultline {
 
 namespace {
-
-constexpr int order_scan_keys = 2; // queue and priority
 
 // Somebody is just claiming, or has prepared to: a claim would pass over the row.
 bool in_other_hands(TupleTableSlot *row) {
@@ -34,19 +32,13 @@ bool worth_claiming(TupleTableSlot *row, TimestampTz now) {
 // Priority by priority: a row that is not due yet ends its priority.
 void look_at_queue(ReadyLook &look, const QueuePolicy &queue, Finder &order, TimestampTz now,
                    int count_max) {
-    ScanKeyData keys[order_scan_keys];
-    int32_key(&keys[0], 1, queue.queue_id);
-    ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT2GE,
-                Int16GetDatum(core::priority_min));
-    start_search(order, keys);
+    seek_priority(order, queue.queue_id, core::priority_min);
     while (look.ready_count < count_max && next_row(order)) {
         CHECK_FOR_INTERRUPTS();
         int64 delay = read_int64(order.slot, live_column::next_run_at) - now;
         if (delay > 0) {
             look.microseconds_to_due = Min(look.microseconds_to_due, delay);
-            ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT2GT,
-                        read_column(order.slot, live_column::priority).value);
-            start_search(order, keys);
+            seek_next_priority(order, queue.queue_id, priority_of(order.slot));
         } else if (worth_claiming(order.slot, now)) {
             look.queue_id = queue.queue_id;
             look.ready_count++;
@@ -61,8 +53,7 @@ ReadyLook look_for_jobs(const QueuePolicy *queues, int queue_count, int count_ma
     TimestampTz now = clock_now();
     Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    Finder order =
-        open_finder(live_jobs, relation_ids().live_jobs_order, snapshot, order_scan_keys);
+    Finder order = open_order(live_jobs, snapshot);
     for (int i = 0; i < queue_count && look.ready_count == 0; i++)
         if (!queues[i].paused)
             look_at_queue(look, queues[i], order, now, count_max);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../storage/columns.hpp"
-#include "../storage/table.hpp"
+#include "../storage/live_jobs.hpp"
 
 #include "../../core/ready_hints.hpp"
 
@@ -13,7 +13,7 @@ inline core::ReadyHint hint_of_row(TupleTableSlot *row) {
             .job_id = read_int64(row, live_column::job_id),
             .block = ItemPointerGetBlockNumber(&row->tts_tid),
             .offset = ItemPointerGetOffsetNumber(&row->tts_tid),
-            .priority = DatumGetInt16(read_column(row, live_column::priority).value)};
+            .priority = priority_of(row)};
 }
 
 } // namespace faultline

@@ -4,7 +4,7 @@
 #include "../clock.hpp"
 #include "../debug_point.hpp"
 #include "../leases/lease_end.hpp"
-#include "../storage/live_jobs.hpp"
+#include "../storage/order.hpp"
 #include "../storage/relations.hpp"
 #include "../worker_state.hpp"
 #include "hint_of_row.hpp"
@@ -56,10 +56,6 @@ void tell_window(Told &told, const QueueRows &rows, const core::ReadyHint &hint)
 
 bool waits(TupleTableSlot *row) { return live_state(row) == core::JobState::queued; }
 
-int16 priority_of(TupleTableSlot *row) {
-    return DatumGetInt16(read_column(row, live_column::priority).value);
-}
-
 // The jobs of a queue in their order.
 struct OrderWalk {
     Finder by_priority;   // goes on with the priorities that follow
@@ -81,12 +77,8 @@ bool will_be_told(const OrderWalk &walk) {
 
 // The first row of the priority or, unless `itself`, of the one after it.
 bool enter_priority(OrderWalk &walk, bool itself, int16 priority) {
-    ScanKeyData keys[2];
-    int32_key(&keys[0], 1, walk.queue_id);
-    ScanKeyInit(&keys[1], 2, itself ? BTGreaterEqualStrategyNumber : BTGreaterStrategyNumber,
-                itself ? F_INT2GE : F_INT2GT, Int16GetDatum(priority));
     walk.finder = &walk.by_priority;
-    start_search(walk.by_priority, keys);
+    (itself ? seek_priority : seek_next_priority)(walk.by_priority, walk.queue_id, priority);
     return next_row(walk.by_priority);
 }
 
@@ -128,9 +120,8 @@ void walk_due(OrderWalk &walk, core::HintPlace from, TimestampTz now, Visit visi
 }
 
 OrderWalk open_walk(const QueueRows &rows, Relation live_jobs, Snapshot snapshot) {
-    Oid index = relation_ids().live_jobs_order;
-    return {.by_priority = open_finder(live_jobs, index, snapshot, 2),
-            .by_place = open_finder(live_jobs, index, snapshot, 3),
+    return {.by_priority = open_order(live_jobs, snapshot),
+            .by_place = open_finder(live_jobs, relation_ids().live_jobs_order, snapshot, 3),
             .place = {},
             .finder = nullptr,
             .queue_id = rows.queue_id};
