@@ -51,7 +51,7 @@ void on_transaction_event(XactEvent event, void *) {
         pending_leases_on_commit();
         if (earliest_lease_end != no_time)
             publish_lease_end(earliest_lease_end);
-        pending_hints_on_commit();
+        pending_hints_on_commit_or_prepare();
         tell_arrivals();
         forget_transaction();
         break;
@@ -59,12 +59,12 @@ void on_transaction_event(XactEvent event, void *) {
         pending_hints_on_abort();
         give_back_arrivals();
         abandon_wait();
-        pending_leases_on_abort();
+        pending_leases_on_abort_or_prepare();
         forget_transaction();
         break;
     case XACT_EVENT_PREPARE:
-        pending_hints_on_prepare();
-        pending_leases_on_prepare();
+        pending_hints_on_commit_or_prepare();
+        pending_leases_on_abort_or_prepare();
         forget_transaction();
         break;
     default:

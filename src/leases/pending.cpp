@@ -1,11 +1,11 @@
-// Owns the lists of leases that the current transaction has changed or holds.  They grow before
-// anything is noted, so that nothing needs memory when the transaction ends.
+// Owns the lists of leases that the current transaction has changed or holds; no lock.
 #include "pending.hpp"
 
 #include "lease_table.hpp"
 
 #include "../storage/columns.hpp"
 #include "../storage/table.hpp"
+#include "../transaction_list.hpp"
 
 namespace faultline {
 
@@ -17,26 +17,8 @@ struct Step {
     bool granted; // otherwise it ended
 };
 
-template <typename Item> struct List {
-    Item *items; // in TopTransactionContext
-    int count;
-    int room;
-};
-List<Step> steps;
-List<int64> held_jobs;
-
-template <typename Item> void add(List<Item> &list, const Item &item) {
-    constexpr int room_at_first = 16;
-    if (list.count == list.room) {
-        int room = Max(list.room * 2, room_at_first);
-        Size bytes = sizeof(Item) * room;
-        list.items = static_cast<Item *>(list.items == nullptr
-                                             ? MemoryContextAllocHuge(TopTransactionContext, bytes)
-                                             : repalloc_huge(list.items, bytes));
-        list.room = room;
-    }
-    list.items[list.count++] = item;
-}
+TransactionList<Step> steps;
+TransactionList<int64> held_jobs;
 
 void note_step(TupleTableSlot *row, bool granted) {
     KnownLease lease = {.job_id = read_int64(row, live_column::job_id),
@@ -87,9 +69,7 @@ void pending_leases_on_commit() {
     forget_all();
 }
 
-void pending_leases_on_abort() { forget_all(); }
-
-void pending_leases_on_prepare() { forget_all(); }
+void pending_leases_on_abort_or_prepare() { forget_all(); }
 
 void pending_leases_on_subcommit(SubTransactionId ended, SubTransactionId parent) {
     for (int i = steps.count - 1; i >= 0 && steps.items[i].subtransaction == ended; i--)

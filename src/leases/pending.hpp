@@ -17,10 +17,9 @@ void hold_lease_until_end(int64 job_id);
 
 // Called when a transaction or a subtransaction ends.
 void pending_leases_on_commit();
-void pending_leases_on_abort();
-// What others then do with the transaction nobody is told: leases that it ended are found out when
-// their time has come.
-void pending_leases_on_prepare();
+// What others do with a prepared transaction nobody is told: leases that it ended are found out
+// when their time has come.
+void pending_leases_on_abort_or_prepare();
 void pending_leases_on_subcommit(SubTransactionId ended, SubTransactionId parent);
 void pending_leases_on_subabort(SubTransactionId ended);
 

@@ -3,6 +3,7 @@
 #include "arrivals.hpp"
 
 #include "../clock.hpp"
+#include "../transaction_list.hpp"
 #include "../worker_state.hpp"
 #include "registry.hpp"
 
@@ -18,18 +19,14 @@ struct Arrival {
     TimestampTz due; // the earliest of those that are queued for later, in real time
 };
 
-constexpr int arrivals_initial = 8;
-
-Arrival *arrivals = nullptr; // lives in TopTransactionContext
-int arrival_count = 0;
-int arrival_capacity = 0;
+TransactionList<Arrival> arrivals;
 bool policy_changed = false;
 bool policy_change_told = false; // committed, and to be told
 
 Arrival *find_arrival(int32 queue_id, int nest_level) {
-    for (int i = 0; i < arrival_count; i++)
-        if (arrivals[i].queue_id == queue_id && arrivals[i].nest_level == nest_level)
-            return &arrivals[i];
+    for (int i = 0; i < arrivals.count; i++)
+        if (arrivals.items[i].queue_id == queue_id && arrivals.items[i].nest_level == nest_level)
+            return &arrivals.items[i];
     return nullptr;
 }
 
@@ -37,19 +34,10 @@ Arrival &arrival_of(int32 queue_id) {
     int nest_level = GetCurrentTransactionNestLevel();
     if (Arrival *found = find_arrival(queue_id, nest_level))
         return *found;
-    if (arrival_count == arrival_capacity) {
-        int capacity = arrivals == nullptr ? arrivals_initial : arrival_capacity * 2;
-        Size bytes = sizeof(Arrival) * capacity;
-        arrivals = static_cast<Arrival *>(arrivals == nullptr
-                                              ? MemoryContextAlloc(TopTransactionContext, bytes)
-                                              : repalloc(arrivals, bytes));
-        arrival_capacity = capacity;
-    }
-    arrivals[arrival_count] = {.queue_id = queue_id, .nest_level = nest_level, .due = no_time};
-    return arrivals[arrival_count++];
+    return add(arrivals, {.queue_id = queue_id, .nest_level = nest_level, .due = no_time});
 }
 
-void remove_arrival(int position) { arrivals[position] = arrivals[--arrival_count]; }
+void remove_arrival(int position) { arrivals.items[position] = arrivals.items[--arrivals.count]; }
 
 // The last that is heard of a transaction.  The messages that outdate caches of policy have been
 // sent by now, which they have not when the callbacks of its commit are called.
@@ -83,34 +71,32 @@ void note_policy_change() { policy_changed = true; }
 void register_arrival_callbacks() { RegisterResourceReleaseCallback(on_release, nullptr); }
 
 void tell_arrivals() {
-    for (int i = 0; i < arrival_count; i++) {
-        if (arrivals[i].ready > 0)
-            wake_waiters(arrivals[i].queue_id, arrivals[i].ready);
-        if (arrivals[i].due != no_time)
-            expect_job(arrivals[i].queue_id, arrivals[i].due);
+    for (int i = 0; i < arrivals.count; i++) {
+        if (arrivals.items[i].ready > 0)
+            wake_waiters(arrivals.items[i].queue_id, arrivals.items[i].ready);
+        if (arrivals.items[i].due != no_time)
+            expect_job(arrivals.items[i].queue_id, arrivals.items[i].due);
     }
     policy_change_told = policy_changed;
 }
 
 void give_back_arrivals() {
-    for (int i = 0; i < arrival_count; i++)
-        if (arrivals[i].taken > 0)
-            wake_waiters(arrivals[i].queue_id, arrivals[i].taken);
+    for (int i = 0; i < arrivals.count; i++)
+        if (arrivals.items[i].taken > 0)
+            wake_waiters(arrivals.items[i].queue_id, arrivals.items[i].taken);
 }
 
 void end_arrivals() {
-    arrivals = nullptr;
-    arrival_count = 0;
-    arrival_capacity = 0;
+    arrivals = {};
     policy_changed = false;
 }
 
 void keep_subtransaction() {
     int nest_level = GetCurrentTransactionNestLevel();
-    for (int i = arrival_count - 1; i >= 0; i--) {
-        if (arrivals[i].nest_level < nest_level)
+    for (int i = arrivals.count - 1; i >= 0; i--) {
+        if (arrivals.items[i].nest_level < nest_level)
             continue;
-        Arrival &kept = arrivals[i];
+        Arrival &kept = arrivals.items[i];
         Arrival *above = find_arrival(kept.queue_id, nest_level - 1);
         if (above == nullptr) {
             kept.nest_level = nest_level - 1;
@@ -125,11 +111,11 @@ void keep_subtransaction() {
 
 void undo_subtransaction() {
     int nest_level = GetCurrentTransactionNestLevel();
-    for (int i = arrival_count - 1; i >= 0; i--) {
-        if (arrivals[i].nest_level < nest_level)
+    for (int i = arrivals.count - 1; i >= 0; i--) {
+        if (arrivals.items[i].nest_level < nest_level)
             continue;
-        if (arrivals[i].taken > 0)
-            wake_waiters(arrivals[i].queue_id, arrivals[i].taken);
+        if (arrivals.items[i].taken > 0)
+            wake_waiters(arrivals.items[i].queue_id, arrivals.items[i].taken);
         remove_arrival(i);
     }
 }

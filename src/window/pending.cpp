@@ -1,6 +1,7 @@
 // Owns what the current transaction of this backend has in hand for the ready windows; no lock.
 #include "pending.hpp"
 
+#include "../transaction_list.hpp"
 #include "../waiters/arrivals.hpp"
 #include "hint_of_row.hpp"
 
@@ -27,12 +28,9 @@ struct PendingHint {
 
 // Of one transaction.  Beyond, the windows of the database start over when it ends.
 constexpr int pending_max = 65'536;
-constexpr int pending_initial = 64;
 constexpr int told_at_once = 512;
 
-PendingHint *pending = nullptr; // in TopTransactionContext
-int pending_count = 0;
-int pending_room = 0;
+TransactionList<PendingHint> pending;
 bool pending_too_many = false;
 
 bool refill_open = false;
@@ -40,77 +38,59 @@ RefillStart refill;
 SubTransactionId refill_made_in;
 
 void forget_all() {
-    pending = nullptr;
-    pending_count = 0;
-    pending_room = 0;
+    pending = {};
     pending_too_many = false;
     refill_open = false;
 }
 
 // Makes room for so many more; false when the transaction has too many in hand.
-bool reserve(int count) {
-    if (pending_too_many || pending_count + count > pending_max) {
+bool make_room(int count) {
+    if (pending_too_many || pending.count + count > pending_max) {
         pending_too_many = true;
         return false;
     }
-    if (pending_count + count <= pending_room)
-        return true;
-    int room = Max(Max(pending_room * 2, pending_initial), pending_count + count);
-    Size bytes = sizeof(PendingHint) * room;
-    pending = static_cast<PendingHint *>(pending == nullptr
-                                             ? MemoryContextAlloc(TopTransactionContext, bytes)
-                                             : repalloc(pending, bytes));
-    pending_room = room;
+    reserve(pending, count);
     return true;
 }
 
 void add_pending(const core::ReadyHint &hint, const QueueRows &rows, HintKind kind) {
-    pending[pending_count++] = {hint, rows, GetCurrentSubTransactionId(), kind};
+    add(pending, {hint, rows, GetCurrentSubTransactionId(), kind});
 }
 
 // Tells the windows of those of this kind from `first` on, and settles them.
 void tell(HintKind kind, bool due, int first) {
     core::ReadyHint hints[told_at_once];
-    for (int i = first; i < pending_count;) {
-        if (pending[i].kind != kind) {
+    for (int i = first; i < pending.count;) {
+        if (pending.items[i].kind != kind) {
             i++;
             continue;
         }
-        QueueRows rows = pending[i].rows;
+        QueueRows rows = pending.items[i].rows;
         uint32 count = 0;
-        int later = pending_count; // the first one of another queue
-        for (; i < pending_count && count < told_at_once; i++) {
-            if (pending[i].kind != kind)
+        int later = pending.count; // the first one of another queue
+        for (; i < pending.count && count < told_at_once; i++) {
+            if (pending.items[i].kind != kind)
                 continue;
-            if (pending[i].rows.queue_id != rows.queue_id || pending[i].rows.file != rows.file) {
+            if (pending.items[i].rows.queue_id != rows.queue_id ||
+                pending.items[i].rows.file != rows.file) {
                 later = Min(later, i);
                 continue;
             }
-            hints[count++] = pending[i].hint;
-            pending[i].kind = HintKind::none;
+            hints[count++] = pending.items[i].hint;
+            pending.items[i].kind = HintKind::none;
         }
         add_hints(rows, hints, count, due);
         i = Min(i, later);
     }
 }
 
-void settle_at_commit() {
-    if (pending_too_many)
-        forget_windows_of_database();
-    tell(HintKind::made_ready, true, 0);
-    tell(HintKind::made_scheduled, false, 0);
-    for (int i = 0; i < pending_count; i++)
-        if (pending[i].kind == HintKind::dropped_queue)
-            release_window(pending[i].rows.queue_id);
-}
-
 // What the transaction saw of the rows does not count.
 void undo_looks(int first) {
-    for (int i = first; i < pending_count; i++) {
-        if (pending[i].kind == HintKind::looked)
-            demand_look(pending[i].rows);
-        if (pending[i].kind == HintKind::refilled)
-            forget_window(pending[i].rows.queue_id);
+    for (int i = first; i < pending.count; i++) {
+        if (pending.items[i].kind == HintKind::looked)
+            demand_look(pending.items[i].rows);
+        if (pending.items[i].kind == HintKind::refilled)
+            forget_window(pending.items[i].rows.queue_id);
     }
 }
 
@@ -125,7 +105,7 @@ void end_own_refill() {
 void note_waiting_job(Relation live_jobs, TupleTableSlot *row, TimestampTz now) {
     int64 delay = read_int64(row, live_column::next_run_at) - now;
     note_arrival(read_int32(row, live_column::queue_id), delay);
-    if (!windows_exist() || !reserve(1))
+    if (!windows_exist() || !make_room(1))
         return;
     add_pending(hint_of_row(row), {read_int32(row, live_column::queue_id), file_number(live_jobs)},
                 delay <= 0 ? HintKind::made_ready : HintKind::made_scheduled);
@@ -134,23 +114,24 @@ void note_waiting_job(Relation live_jobs, TupleTableSlot *row, TimestampTz now) 
 bool has_waiting_jobs(int32 queue_id) {
     if (pending_too_many)
         return true;
-    for (int i = 0; i < pending_count; i++)
-        if (pending[i].rows.queue_id == queue_id && (pending[i].kind == HintKind::made_ready ||
-                                                     pending[i].kind == HintKind::made_scheduled))
+    for (int i = 0; i < pending.count; i++)
+        if (pending.items[i].rows.queue_id == queue_id &&
+            (pending.items[i].kind == HintKind::made_ready ||
+             pending.items[i].kind == HintKind::made_scheduled))
             return true;
     return false;
 }
 
 void note_dropped_queue(int32 queue_id) {
-    if (windows_exist() && reserve(1))
+    if (windows_exist() && make_room(1))
         add_pending({}, {queue_id, {}}, HintKind::dropped_queue);
 }
 
 bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
                        core::ReadyHint *hints, uint32 wanted, TakenHints *taken, int *first) {
-    if (!reserve(static_cast<int>(wanted)))
+    if (!make_room(static_cast<int>(wanted)))
         return false;
-    *first = pending_count;
+    *first = pending.count;
     if (!take_hints(slot, rows, now, hints, wanted, taken))
         return false;
     for (uint32 i = 0; i < taken->count; i++)
@@ -159,8 +140,8 @@ bool take_and_remember(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
 }
 
 void give_back_taken(int position, bool due) {
-    add_hints(pending[position].rows, &pending[position].hint, 1, due);
-    pending[position].kind = HintKind::none;
+    add_hints(pending.items[position].rows, &pending.items[position].hint, 1, due);
+    pending.items[position].kind = HintKind::none;
 }
 
 void remember_refill(const RefillStart &start) {
@@ -171,17 +152,25 @@ void remember_refill(const RefillStart &start) {
 
 void finish_own_refill() {
     refill_open = false;
-    if (reserve(1))
+    if (make_room(1))
         add_pending({}, refill.rows, HintKind::refilled);
 }
 
 void remember_look(const QueueRows &rows) {
-    if (reserve(1))
+    if (make_room(1))
         add_pending({}, rows, HintKind::looked);
 }
 
-void pending_hints_on_commit() {
-    settle_at_commit();
+// Whoever commits a prepared transaction has no memory of it.  So its jobs are told when it is
+// prepared; claims find that they are not there yet, and give the hints back.
+void pending_hints_on_commit_or_prepare() {
+    if (pending_too_many)
+        forget_windows_of_database();
+    tell(HintKind::made_ready, true, 0);
+    tell(HintKind::made_scheduled, false, 0);
+    for (int i = 0; i < pending.count; i++)
+        if (pending.items[i].kind == HintKind::dropped_queue)
+            release_window(pending.items[i].rows.queue_id);
     forget_all();
 }
 
@@ -194,16 +183,9 @@ void pending_hints_on_abort() {
     forget_all();
 }
 
-// Whoever commits a prepared transaction has no memory of it.  So its jobs are told now; claims
-// find that they are not there yet, and give the hints back.
-void pending_hints_on_prepare() {
-    settle_at_commit();
-    forget_all();
-}
-
 void pending_hints_on_subcommit(SubTransactionId ended, SubTransactionId parent) {
-    for (int i = pending_count; i > 0 && pending[i - 1].made_in >= ended; i--)
-        pending[i - 1].made_in = parent;
+    for (int i = pending.count; i > 0 && pending.items[i - 1].made_in >= ended; i--)
+        pending.items[i - 1].made_in = parent;
     if (refill_open && refill_made_in >= ended)
         refill_made_in = parent;
 }
@@ -211,12 +193,12 @@ void pending_hints_on_subcommit(SubTransactionId ended, SubTransactionId parent)
 void pending_hints_on_subabort(SubTransactionId ended) {
     if (refill_open && refill_made_in >= ended)
         end_own_refill();
-    int first = pending_count;
-    while (first > 0 && pending[first - 1].made_in >= ended)
+    int first = pending.count;
+    while (first > 0 && pending.items[first - 1].made_in >= ended)
         first--;
     tell(HintKind::taken, true, first);
     undo_looks(first);
-    pending_count = first;
+    pending.count = first;
 }
 
 } // namespace faultline

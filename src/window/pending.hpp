@@ -33,9 +33,8 @@ void finish_own_refill();
 void remember_look(const QueueRows &rows);
 
 // Called when a transaction or a subtransaction ends.
-void pending_hints_on_commit();
+void pending_hints_on_commit_or_prepare();
 void pending_hints_on_abort();
-void pending_hints_on_prepare();
 void pending_hints_on_subcommit(SubTransactionId ended, SubTransactionId parent);
 void pending_hints_on_subabort(SubTransactionId ended);
 

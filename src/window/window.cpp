@@ -104,6 +104,8 @@ WindowSlot *last_used = nullptr;
 
 // Locks the window of the queue; null, with nothing locked, when it has none.
 WindowSlot *lock_window_of(int32 queue_id) {
+    if (!windows_exist())
+        return nullptr;
     if (last_used != nullptr) {
         LWLockAcquire(&last_used->lock, LW_EXCLUSIVE);
         if (is_of_queue(*last_used, queue_id))
@@ -216,11 +218,9 @@ bool take_hints(WindowSlot *slot, const QueueRows &rows, TimestampTz now, core::
 }
 
 uint32 add_hints(const QueueRows &rows, core::ReadyHint *hints, uint32 count, bool due) {
-    if (!windows_exist() || count == 0)
-        return 0;
     core::HintList list = {hints, count};
     sort_hints(list, due);
-    WindowSlot *slot = lock_window_of(rows.queue_id);
+    WindowSlot *slot = count == 0 ? nullptr : lock_window_of(rows.queue_id);
     if (slot == nullptr)
         return 0;
     uint32 known = slot->window.ready.count() + slot->window.scheduled.count();
@@ -252,7 +252,7 @@ void release_window(int32 queue_id) {
 }
 
 void forget_window(int32 queue_id) {
-    WindowSlot *slot = windows_exist() ? lock_window_of(queue_id) : nullptr;
+    WindowSlot *slot = lock_window_of(queue_id);
     if (slot == nullptr)
         return;
     restart(slot);
@@ -260,9 +260,7 @@ void forget_window(int32 queue_id) {
 }
 
 void forget_windows_of_database() {
-    if (!windows_exist())
-        return;
-    for (int i = 0; i < directory->slot_count; i++) {
+    for (int i = 0; i < window_count(); i++) {
         WindowSlot *slot = &directory->slots[i];
         LWLockAcquire(&slot->lock, LW_EXCLUSIVE);
         if (slot->database_id == MyDatabaseId)
@@ -391,7 +389,7 @@ bool report_window(int number, WindowReport *report) {
 }
 
 void drop_hints(const QueueRows &rows) {
-    WindowSlot *slot = windows_exist() ? lock_window_of(rows.queue_id) : nullptr;
+    WindowSlot *slot = lock_window_of(rows.queue_id);
     if (slot == nullptr)
         return;
     slot->window.ready.clear(directory->ready_slots);
