@@ -54,6 +54,20 @@ template <typename Element> Element *array_at(Size offset) {
 
 Size segment_bytes() { return layout(slot_count(), prepared_max(), running_max()).end; }
 
+// What a reset sets to zero.
+template <typename Visit> void visit_counters(QueueSlot *slot, Visit visit) {
+    for (size_t event = 0; event < core::job_event_count; event++) {
+        visit(&slot->totals[event]);
+        for (pg_atomic_uint64 &minute : slot->recent[event])
+            visit(&minute);
+    }
+    for (HistogramSlot &histogram : slot->latencies) {
+        for (pg_atomic_uint64 &bucket : histogram.buckets)
+            visit(&bucket);
+        visit(&histogram.sum_microseconds);
+    }
+}
+
 void init_atomics(QueueSlot *slot) {
     slot->owner = {};
     pg_atomic_init_u64(&slot->depth_state, 0);
@@ -61,16 +75,7 @@ void init_atomics(QueueSlot *slot) {
         pg_atomic_init_u64(&depth, 0);
     pg_atomic_init_u64(&slot->reset_at, 0);
     pg_atomic_init_u64(&slot->asked_at, 0);
-    for (size_t event = 0; event < core::job_event_count; event++) {
-        pg_atomic_init_u64(&slot->totals[event], 0);
-        for (pg_atomic_uint64 &minute : slot->recent[event])
-            pg_atomic_init_u64(&minute, 0);
-    }
-    for (HistogramSlot &histogram : slot->latencies) {
-        for (pg_atomic_uint64 &bucket : histogram.buckets)
-            pg_atomic_init_u64(&bucket, 0);
-        pg_atomic_init_u64(&histogram.sum_microseconds, 0);
-    }
+    visit_counters(slot, [](pg_atomic_uint64 *counter) { pg_atomic_init_u64(counter, 0); });
 }
 
 void attach_segment(void *memory, bool is_new) {
@@ -218,16 +223,7 @@ void free_lost_slots() {
 
 void reset_slot(QueueSlot *slot, TimestampTz at) {
     pg_atomic_write_u64(&slot->reset_at, static_cast<uint64>(at));
-    for (size_t event = 0; event < core::job_event_count; event++) {
-        pg_atomic_write_u64(&slot->totals[event], 0);
-        for (pg_atomic_uint64 &minute : slot->recent[event])
-            pg_atomic_write_u64(&minute, 0);
-    }
-    for (HistogramSlot &histogram : slot->latencies) {
-        for (pg_atomic_uint64 &bucket : histogram.buckets)
-            pg_atomic_write_u64(&bucket, 0);
-        pg_atomic_write_u64(&histogram.sum_microseconds, 0);
-    }
+    visit_counters(slot, [](pg_atomic_uint64 *counter) { pg_atomic_write_u64(counter, 0); });
 }
 
 } // namespace faultline
