@@ -109,14 +109,18 @@ sub random_histories {
 sql(q{SELECT faultline.create_queue('one', max_attempts => 3, backoff_base => '0');
     SELECT faultline.create_queue('two', max_attempts => 2, backoff_base => '0');
     CREATE TABLE held (session integer, job_id bigint, token bigint)});
-for my $round (1 .. 3) {
+# Which events chance brings is not certain after any number of rounds.
+my ($round, $missing) = (0, 'all');
+while ($round < 3 || ($missing ne '' && $round < 15)) {
+    $round++;
     random_histories(60);
     agrees("round $round");
     $node->restart;
     agrees("round $round, after a restart");
+    $missing = sql(q{SELECT event FROM faultline.stat_events
+        WHERE event NOT IN ('stale_rejected', 'claim_empty') GROUP BY event HAVING sum(total) = 0});
 }
-ok(sql(q{SELECT count(*) > 0 AND count(*) = count(*) FILTER (WHERE total > 0) FROM faultline.stat_events
-    WHERE event NOT IN ('stale_rejected', 'claim_empty')}) eq 't', 'every event has happened');
+is($missing, '', 'every event has happened');
 
 # Totals agree with the rows, where rows tell: nothing that rolled back was counted.  A transaction
 # that was prepared counts even if it rolled back, so none here.
