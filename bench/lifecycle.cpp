@@ -93,7 +93,7 @@ Report measure_all(Connection &admin, const Options &options) {
 int main(int argument_count, char **arguments) {
     Options full;
     full.peers = {"textbook",       "pgq",       "graphile",        "graphile-client", "pg-boss",
-                  "pg-boss-client", "faultline", "faultline-plain", "faultline-turn"};
+                  "pg-boss-client", "faultline", "faultline-plain", "faultline-turn",  "commits"};
     full.batches = {1, 10, 100, 1'000};
     full.clients = {1, 4, 16, 64};
     Options quick = full;

@@ -145,6 +145,27 @@ Peer pg_boss() {
     return peer;
 }
 
+// No queue: what each of three durable calls costs before it does anything.
+Peer commits() {
+    Peer peer;
+    peer.name = "commits";
+    peer.note = "no queue: three calls that store nothing and commit, the least that three "
+                "durable transactions cost";
+    peer.schema = "commits";
+    peer.setup = {"CREATE SCHEMA commits", "CREATE TABLE commits.nothing ()"};
+    peer.enqueue_one = "SELECT pg_logical_emit_message(true, '', '') WHERE $1 IS NOT NULL";
+    peer.enqueue_many = "SELECT 1 FROM pg_logical_emit_message(true, '', ''), unnest($1)";
+    peer.claim = R"(
+        SELECT id, 1 FROM pg_logical_emit_message(true, $1, ''), generate_series(1, $2) id)";
+    peer.complete_one = "SELECT count(*) FROM pg_logical_emit_message(true, '', '')";
+    peer.complete_many =
+        "SELECT count(*) FROM pg_logical_emit_message(true, '', ''), unnest($1) id";
+    peer.confirmation = Confirmation::count;
+    peer.count_unfinished = "SELECT 0";
+    peer.hot_table = "commits.nothing";
+    return peer;
+}
+
 Peer by_own_client(Peer peer) {
     peer.name += "-client";
     peer.note = fmt::format("{} by its own client, all in one process of Node.js", peer.package);
@@ -222,7 +243,8 @@ std::vector<Peer> all_peers() {
             faultline(),
             faultline_turn(),
             faultline_plain(),
-            faultline_without_history()};
+            faultline_without_history(),
+            commits()};
 }
 
 } // namespace faultline::bench
