@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak simulate conformance worker-figures docs lab \
+        format bench drain model soak simulate fuzz conformance worker-figures docs lab \
         new-failure-mode FORCE
 
 all: ## build the extension (the default)
@@ -116,15 +116,16 @@ test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-conformance: setup ## scenarios and random histories against the reference queue
 test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats itself
+test-fuzz: setup ## 20,000 calls with garbage
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-lab test-model test-conformance test-simulator test-drill test-bench \
+    test-lab test-model test-conformance test-simulator test-fuzz test-drill test-bench \
     test-ops: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme \
         test-valgrind test-demo test-lab test-model test-conformance \
-        test-simulator test-drill test-bench test-ops
+        test-simulator test-fuzz test-drill test-bench test-ops
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -155,6 +156,9 @@ soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 
 
 simulate: setup ## clients, faults and time from a seed; SEED=42 or SEEDS=1..200
 	@lab/simulator/simulate --seeds $(or $(SEED),$(SEEDS),1..20) $(ARGS)
+
+fuzz: setup ## every function with garbage, and sqlsmith; ARGS="--calls 1000000 --queries 20000"
+	@lab/fuzz/fuzz $(or $(ARGS),--calls 100000 --queries 2000)
 
 conformance: setup ## the server against the reference queue; ARGS="--histories 1000"
 	@lab/conformance/conformance $(ARGS)
