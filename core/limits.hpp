@@ -65,6 +65,12 @@ inline constexpr int wait_look_cost_factor = 50;
 // Expired leases that one claim settles on its way, besides the jobs it was asked for.
 inline constexpr int claim_takeovers_max = 16;
 
+// Without counters a session counts the jobs that wait for itself.  A count that looked at no more
+// index entries than this is made anew for each call; a larger one stands for a while.
+inline constexpr std::int64_t backlog_entries_cheap = 1000;
+// After a count it stands this many times as long as it took.
+inline constexpr int backlog_count_cost_factor = 50;
+
 inline constexpr double backoff_factor_min = 1.0;
 inline constexpr double backoff_factor_max = 100.0;
 

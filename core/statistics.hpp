@@ -25,7 +25,8 @@ namespace faultline::core {
     event(redriven)                                                                                \
     event(purged)                                                                                  \
     event(claim_empty)                                                                             \
-    event(stale_rejected)
+    event(stale_rejected)                                                                          \
+    event(enqueue_refused)
 // clang-format on
 
 #define FAULTLINE_AS_MEMBER(name) name,

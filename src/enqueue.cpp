@@ -1,6 +1,7 @@
 // enqueue() and enqueue_many(): new jobs, part of the caller's transaction.
 #include "access.hpp"
 #include "arguments.hpp"
+#include "backlog.hpp"
 #include "clock.hpp"
 #include "debug_point.hpp"
 #include "errors.hpp"
@@ -180,6 +181,13 @@ bool is_new(const NewJobs &batch, int position) {
     return batch.answers[position] == batch.jobs[position].job_id;
 }
 
+int count_new(const NewJobs &batch) {
+    int count = 0;
+    for (int i = 0; i < batch.count; i++)
+        count += is_new(batch, i);
+    return count;
+}
+
 // Several keys, or transactions, are written in the order of their bytes, so that two calls with
 // the same ones cannot deadlock.
 struct Ordered {
@@ -316,6 +324,7 @@ FAULTLINE_FUNCTION(faultline_enqueue) {
             PG_RETURN_INT64(first_job_id);
         }
     }
+    require_room(request.policy, 1);
     if (job.intent != nullptr) {
         Ledger ledger = open_ledger(request.now);
         declare_intent(ledger, request, job);
@@ -338,6 +347,7 @@ FAULTLINE_FUNCTION(faultline_enqueue_many) {
     for (int i = 0; i < batch.count; i++)
         batch.answers[i] = batch.jobs[i].job_id = draw_job_id();
     claim_keys(request, batch);
+    require_room(request.policy, count_new(batch));
     declare_intents(request, batch);
     insert_jobs(request, batch);
     end_verb();

@@ -101,7 +101,8 @@ void add_verdict_rows(ReturnSetInfo *result, const ManyJobs &jobs) {
         const ManyJobs::Item &item = jobs.items[i];
         ids_in_order[item.input_index] = item.job_id;
         if (jobs.verdicts[item.input_index] == core::Verdict::stale_lease)
-            count_stale_call(trace_job(item.job_id, item.lease_token).queue_id);
+            count_refused_call(trace_job(item.job_id, item.lease_token).queue_id,
+                               core::JobEvent::stale_rejected);
     }
     for (int i = 0; i < jobs.count; i++)
         add_verdict_row(result, ids_in_order[i], jobs.verdicts[i]);

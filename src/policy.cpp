@@ -66,6 +66,8 @@ QueuePolicy policy_from_row(TupleTableSlot *row) {
     policy.lease_microseconds = read_interval(row, queue_column::lease);
     if (!read_column(row, queue_column::max_runtime).is_null)
         policy.max_runtime_microseconds = read_interval(row, queue_column::max_runtime);
+    if (!read_column(row, queue_column::max_backlog).is_null)
+        policy.max_backlog = read_int32(row, queue_column::max_backlog);
     policy.keep_finished_microseconds = read_interval(row, queue_column::keep_finished);
     policy.keep_keys_microseconds = read_interval(row, queue_column::keep_keys);
     policy.backoff.base_microseconds = read_interval(row, queue_column::backoff_base);

@@ -14,6 +14,7 @@ struct QueuePolicy {
     int32 max_attempts;
     int64 lease_microseconds;
     int64 max_runtime_microseconds; // 0: no limit
+    int64 max_backlog;              // 0: no limit
     int64 keep_finished_microseconds;
     int64 keep_keys_microseconds;
     core::BackoffPolicy backoff;

@@ -14,6 +14,7 @@ CREATE TABLE faultline.queues (
   max_attempts integer NOT NULL,
   lease interval NOT NULL,
   max_runtime interval,
+  max_backlog integer,
   backoff_base interval NOT NULL,
   backoff_factor double precision NOT NULL,
   backoff_max interval NOT NULL,
@@ -27,7 +28,7 @@ CREATE TABLE faultline.queues (
 );
 CREATE UNIQUE INDEX queues_name ON faultline.queues (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE faultline.queues IS
-  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue. max_runtime NULL: no limit.';
+  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue. max_runtime, max_backlog NULL: no limit.';
 
 CREATE SEQUENCE faultline.job_id_seq AS bigint;
 CREATE TABLE faultline.live_jobs (

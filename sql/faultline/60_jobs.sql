@@ -7,7 +7,7 @@ CREATE FUNCTION faultline.enqueue(
 ) RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_enqueue';
 COMMENT ON FUNCTION faultline.enqueue(text, jsonb, text, text, timestamptz, interval, integer, integer, jsonb, jsonb) IS
-  'Adds a job to the queue as part of the caller''s transaction and returns its id. kind: what sort of job it is (up to 128 bytes). idempotency_key: the same key and request returns the first job''s id, another request raises JQ003 (up to 512 bytes). run_at or delay: when it may run. priority: lower runs first (-32768 to 32767). max_attempts: 1 to 10000, null for the queue''s. headers: carried untouched. ledger: the effect this job must have, {"transaction_id", "debit", "credit", "amount", "asset", "metadata"}; it is written as INIT with the job, and the job cannot succeed without its entry; JQ007 when the transaction_id is taken. Raises JQ005 for an unknown queue.';
+  'Adds a job to the queue as part of the caller''s transaction and returns its id. kind: what sort of job it is (up to 128 bytes). idempotency_key: the same key and request returns the first job''s id, another request raises JQ003 (up to 512 bytes). run_at or delay: when it may run. priority: lower runs first (-32768 to 32767). max_attempts: 1 to 10000, null for the queue''s. headers: carried untouched. ledger: the effect this job must have, {"transaction_id", "debit", "credit", "amount", "asset", "metadata"}; it is written as INIT with the job, and the job cannot succeed without its entry; JQ007 when the transaction_id is taken. Raises JQ005 for an unknown queue, JQ010 when its max_backlog is reached.';
 
 CREATE FUNCTION faultline.enqueue_many(
   queue text, payloads jsonb[], kind text = NULL, idempotency_keys text[] = NULL,
@@ -16,7 +16,7 @@ CREATE FUNCTION faultline.enqueue_many(
 ) RETURNS SETOF bigint
   LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'faultline_enqueue_many';
 COMMENT ON FUNCTION faultline.enqueue_many(text, jsonb[], text, text[], timestamptz, interval, integer, integer, jsonb, jsonb[]) IS
-  'Adds one job for each payload (at most 100000) and returns their ids in input order. idempotency_keys and ledger, when given, have one element, possibly null, for each payload; duplicates inside the call resolve to the first. Otherwise as enqueue().';
+  'Adds one job for each payload (at most 100000) and returns their ids in input order. idempotency_keys and ledger, when given, have one element, possibly null, for each payload; duplicates inside the call resolve to the first. All or nothing: JQ010 when the new ones do not all fit into the queue''s max_backlog. Otherwise as enqueue().';
 
 CREATE FUNCTION faultline.enqueue_trigger() RETURNS trigger
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -165,6 +165,18 @@ void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 job
     end_walk(walk);
 }
 
+int64 count_queued(int32 queue_id, Snapshot snapshot, int64 enough, int64 *entries_left) {
+    Walk walk = begin_walk(queue_id, snapshot, 0, 0);
+    seek_priority(walk.order, queue_id, core::priority_min);
+    int64 queued = 0;
+    while (queued < enough && next_row_within(walk.order, entries_left) == Step::row) {
+        CHECK_FOR_INTERRUPTS();
+        queued += live_state(walk.order.slot) == core::JobState::queued;
+    }
+    end_walk(walk);
+    return queued;
+}
+
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds) {
     Walk walk = begin_walk(queue_id, snapshot, now, bounds.entries);
     walk.census.oldest_ready = no_time;

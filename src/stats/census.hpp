@@ -30,6 +30,10 @@ using VisitRow = void (*)(TupleTableSlot *live_row, void *argument);
 void visit_running(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 jobs_max,
                    VisitRow visit, void *argument);
 
+// How many jobs of a queue are queued, ready or scheduled: stops at `enough`, and when it has
+// looked at as many index entries as are left.
+int64 count_queued(int32 queue_id, Snapshot snapshot, int64 enough, int64 *entries_left);
+
 Census take_census(int32 queue_id, Snapshot snapshot, TimestampTz now, const CensusBounds &bounds);
 
 } // namespace faultline

@@ -381,10 +381,10 @@ void count_dropped_queue(int32 queue_id) {
         pending_of(queue_id)->dropped = true;
 }
 
-void count_stale_call(int32 queue_id) {
+void count_refused_call(int32 queue_id, core::JobEvent refusal) {
     if (!counting())
         return;
-    constexpr auto event = static_cast<size_t>(core::JobEvent::stale_rejected);
+    auto event = static_cast<size_t>(refusal);
     QueueSlot *slot = statistics_slot(claim_slot(own_queue(relation_ids().live_jobs, queue_id)));
     pg_atomic_fetch_add_u64(&slot->totals[event], 1);
     add_recent(slot->recent[event],

@@ -29,7 +29,7 @@ void count_purged(int32 queue_id, int64 number);
 void count_dropped_queue(int32 queue_id);
 
 // At once, because the caller's transaction will roll back.
-void count_stale_call(int32 queue_id);
+void count_refused_call(int32 queue_id, core::JobEvent refusal);
 
 // What the transaction has done to a queue's depths so far.
 DepthChange own_depth_change(int slot);

@@ -100,6 +100,11 @@ int slot_of_queue(int32 queue_id) {
     return claim_slot(own_queue(relation_ids().live_jobs, queue_id));
 }
 
+bool known_depths(int32 queue_id, Depths *depths) {
+    int slot = slot_of_queue(queue_id);
+    return slot > overflow_slot && read_own_depths(slot, depths);
+}
+
 } // namespace
 
 RowBudget new_row_budget() {
@@ -121,11 +126,17 @@ QueueFigures figures_of_queue(int32 queue_id, TimestampTz now, RowBudget &budget
     return figures_of_census(census, slot);
 }
 
-int64 running_jobs_max(int32 queue_id) {
-    int slot = slot_of_queue(queue_id);
+bool known_queued(int32 queue_id, int64 *jobs) {
     Depths depths;
-    return slot > overflow_slot && read_own_depths(slot, &depths) ? depths[Depth::running]
-                                                                  : PG_INT64_MAX;
+    if (!known_depths(queue_id, &depths))
+        return false;
+    *jobs = depths[Depth::queued];
+    return true;
+}
+
+int64 running_jobs_max(int32 queue_id) {
+    Depths depths;
+    return known_depths(queue_id, &depths) ? depths[Depth::running] : PG_INT64_MAX;
 }
 
 bool count_jobs_of_queue(int32 queue_id, TimestampTz now) {

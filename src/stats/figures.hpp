@@ -24,6 +24,10 @@ RowBudget new_row_budget();
 // Takes time for a bounded number of rows, however many there are.
 QueueFigures figures_of_queue(int32 queue_id, TimestampTz now, RowBudget &budget);
 
+// How many jobs are queued, ready or scheduled, this transaction's own included; false when that is
+// not known without looking at rows.
+bool known_queued(int32 queue_id, int64 *jobs);
+
 // How many jobs run, if that is known without looking at rows; otherwise more than can be.
 int64 running_jobs_max(int32 queue_id);
 

@@ -1,5 +1,5 @@
-// The shared memory of the statistics: a slot of counters per queue.  Hints: nothing decides by
-// them, and a crash sets them to zero.
+// The shared memory of the statistics: a slot of counters per queue.  Hints: a crash sets them to
+// zero, and what decides by them are limits that are soft.
 #pragma once
 
 #include "../shared_memory.hpp"

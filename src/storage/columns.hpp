@@ -12,6 +12,7 @@ enum : AttrNumber {
     max_attempts,
     lease,
     max_runtime,
+    max_backlog,
     backoff_base,
     backoff_factor,
     backoff_max,

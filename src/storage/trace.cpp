@@ -94,7 +94,7 @@ void raise_unknown_job(int64 job_id) {
 void raise_lost_lease(int64 job_id, const JobTrace &trace) {
     if (!trace.known)
         raise_unknown_job(job_id);
-    count_stale_call(trace.queue_id);
+    count_refused_call(trace.queue_id, core::JobEvent::stale_rejected);
     ereport(ERROR, errcode_jq(core::sqlstate_stale_lease),
             errmsg("lease of job " INT64_FORMAT " is not current", job_id),
             errdetail("The job is %s, after %d claim(s); the given token is not that of a lease "

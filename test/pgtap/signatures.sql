@@ -15,14 +15,16 @@ INSERT INTO contract VALUES
     'backoff_jitter double precision DEFAULT 0.2, '
     'keep_finished interval DEFAULT ''7 days''::interval, '
     'keep_keys interval DEFAULT ''7 days''::interval, description text DEFAULT NULL::text, '
-    'max_runtime interval DEFAULT NULL::interval', 'void'),
+    'max_runtime interval DEFAULT NULL::interval, '
+    'max_backlog integer DEFAULT NULL::integer', 'void'),
   ('alter_queue', 'name text, max_attempts integer DEFAULT NULL::integer, '
     'lease interval DEFAULT NULL::interval, backoff_base interval DEFAULT NULL::interval, '
     'backoff_factor double precision DEFAULT NULL::double precision, '
     'backoff_max interval DEFAULT NULL::interval, '
     'backoff_jitter double precision DEFAULT NULL::double precision, '
     'keep_finished interval DEFAULT NULL::interval, keep_keys interval DEFAULT NULL::interval, '
-    'description text DEFAULT NULL::text, max_runtime interval DEFAULT NULL::interval', 'void'),
+    'description text DEFAULT NULL::text, max_runtime interval DEFAULT NULL::interval, '
+    'max_backlog integer DEFAULT NULL::integer', 'void'),
   ('pause_queue', 'name text', 'void'),
   ('resume_queue', 'name text', 'void'),
   ('drop_queue', 'name text, force boolean DEFAULT false', 'bigint'),

@@ -112,6 +112,8 @@ SELECT format('%s(%s => %s): %s', function, argument, value, pg_temp.answer(pg_t
     ('priority', '32768'), ('priority', '2147483647'),
     ('max_attempts', '-2147483648'), ('max_attempts', '0'), ('max_attempts', '1'), ('max_attempts', '10000'),
     ('max_attempts', '10001'), ('max_attempts', '2147483647'),
+    ('max_backlog', '-1'), ('max_backlog', '0'), ('max_backlog', '1'), ('max_backlog', '1000000000'),
+    ('max_backlog', '1000000001'),
     ('max_jobs', '-2147483648'), ('max_jobs', '0'), ('max_jobs', '1'), ('max_jobs', '10000'),
     ('max_jobs', '10001'), ('max_jobs', '100000'), ('max_jobs', '100001'),
     ('max_rows', '-2147483648'), ('max_rows', '0'), ('max_rows', '1'), ('max_rows', '100000'), ('max_rows', '100001'),

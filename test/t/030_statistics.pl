@@ -118,7 +118,7 @@ while ($round < 3 || ($missing ne '' && $round < 15)) {
     $node->restart;
     agrees("round $round, after a restart");
     $missing = sql(q{SELECT event FROM faultline.stat_events
-        WHERE event NOT IN ('stale_rejected', 'claim_empty') GROUP BY event HAVING sum(total) = 0});
+        WHERE event NOT IN ('stale_rejected', 'claim_empty', 'enqueue_refused') GROUP BY event HAVING sum(total) = 0});
 }
 is($missing, '', 'every event has happened');
 
@@ -147,6 +147,10 @@ is(total('exact', 'stale_rejected'), '4', 'stale calls are counted, though they 
 is(sql(q{SELECT count(*) FROM faultline.claim('exact', 'w', 10)}), '2', 'the rest is claimed');
 is(sql(q{SELECT count(*) FROM faultline.claim('exact', 'w')}), '0', 'nothing is left');
 is(total('exact', 'claim_empty'), '1', 'and that is counted');
+sql(q{SELECT faultline.create_queue('narrow', max_backlog => 1); SELECT faultline.enqueue('narrow')});
+is(sqlstate($node, q{SELECT faultline.enqueue('narrow')}), 'JQ010', 'a full queue');
+is(total('narrow', 'enqueue_refused'), '1', 'the refusal is counted, though it rolls back');
+sql(q{SELECT faultline.drop_queue('narrow', true)});
 my $as_prepared = q{BEGIN; SELECT faultline.enqueue('exact'); PREPARE TRANSACTION 'p'};
 sql($as_prepared);
 is(total('exact', 'enqueued'), '6', 'a prepared transaction counts');
