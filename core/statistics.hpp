@@ -26,7 +26,8 @@ namespace faultline::core {
     event(purged)                                                                                  \
     event(claim_empty)                                                                             \
     event(stale_rejected)                                                                          \
-    event(enqueue_refused)
+    event(enqueue_refused)                                                                         \
+    event(retries_deferred)
 // clang-format on
 
 #define FAULTLINE_AS_MEMBER(name) name,

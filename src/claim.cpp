@@ -12,6 +12,7 @@
 #include "instance.hpp"
 #include "leases/lease_table.hpp"
 #include "result.hpp"
+#include "retry_budget.hpp"
 #include "row_memory.hpp"
 #include "stats/counting.hpp"
 #include "storage/columns.hpp"
@@ -75,6 +76,9 @@ void claim_from_queue(Claim &claim, const text *queue) {
     begin_claim_writes();
     claim_rows(claim, policy, live_jobs);
     end_claim_writes();
+    if (claim.first_starts > 0)
+        earn_retries(policy, claim.first_starts);
+    claim.first_starts = 0;
     close_table(live_jobs);
     close_ledger(claim.ledger);
     end_verb();

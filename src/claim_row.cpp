@@ -117,6 +117,8 @@ RowClaim claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Ta
         note_claim(policy.queue_id);
         claim.lease_end = lease.expires_at;
         add_claimed_job(claim, queue_name, row, lease);
+        if (policy.retry_budget > 0 && attempts_counted(row) == 0)
+            claim.first_starts++;
         claim.jobs_claimed++;
         return RowClaim::claimed;
     case TM_Updated:

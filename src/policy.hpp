@@ -15,6 +15,7 @@ struct QueuePolicy {
     int64 lease_microseconds;
     int64 max_runtime_microseconds; // 0: no limit
     int64 max_backlog;              // 0: no limit
+    double retry_budget;            // retries per first start; 0: no limit
     int64 keep_finished_microseconds;
     int64 keep_keys_microseconds;
     core::BackoffPolicy backoff;

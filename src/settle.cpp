@@ -4,11 +4,14 @@
 
 #include "arguments.hpp"
 #include "debug_point.hpp"
+#include "retry_budget.hpp"
 #include "stats/counting.hpp"
 #include "storage/columns.hpp"
 #include "storage/events.hpp"
 #include "storage/keys.hpp"
 #include "window/pending.hpp"
+
+#include "../core/retry_budget.hpp"
 
 namespace faultline {
 
@@ -35,15 +38,22 @@ FinishedRecord cancelled_record(TupleTableSlot *row) {
             .note = reason.is_null ? nullptr : DatumGetTextPP(reason.value)};
 }
 
-// A released job keeps its place in the order, unless a delay was asked for.
+double unit_random() { return pg_prng_double(&pg_global_prng_state); }
+
+// A released job keeps its place in the order, unless a delay was asked for, and is no retry.
 TimestampTz retry_time(const QueuePolicy &policy, const EndOfAttempt &end, TupleTableSlot *row,
                        TimestampTz now) {
-    if (end.outcome == core::AttemptOutcome::released && !end.has_retry_delay)
+    bool released = end.outcome == core::AttemptOutcome::released;
+    if (released && !end.has_retry_delay)
         return read_int64(row, live_column::next_run_at);
-    int64 delay = end.has_retry_delay
-                      ? end.retry_delay_microseconds
-                      : core::backoff_microseconds(policy.backoff, attempts_counted(row),
-                                                   pg_prng_double(&pg_global_prng_state));
+    int64 delay =
+        end.has_retry_delay
+            ? end.retry_delay_microseconds
+            : core::backoff_microseconds(policy.backoff, attempts_counted(row), unit_random());
+    if (!released && retry_is_over_budget(policy)) {
+        delay = core::deferred_microseconds(policy.backoff, delay, unit_random());
+        count_events(policy.queue_id, core::JobEvent::retries_deferred, 1);
+    }
     return add_microseconds(now, delay);
 }
 

@@ -29,7 +29,7 @@ COMMENT ON VIEW faultline.stat_events IS
   'One row per queue and event: how often it happened in transactions that committed, since stats_reset.';
 COMMENT ON COLUMN faultline.stat_events.queue IS 'Name of the queue.';
 COMMENT ON COLUMN faultline.stat_events.event IS
-  'enqueued; deduplicated: enqueue() found the key used; claimed; completed; attempt_failed: by fail(); lease_expired; released; retried: queued again after a failure or an expiry; dead: failed for good; cancelled; redriven; purged: dead letters removed; claim_empty: calls of claim() that got nothing; stale_rejected: calls under a lease that was lost, counted at once because their transactions roll back; enqueue_refused: calls that found the queue full, counted likewise.';
+  'enqueued; deduplicated: enqueue() found the key used; claimed; completed; attempt_failed: by fail(); lease_expired; released; retried: queued again after a failure or an expiry; dead: failed for good; cancelled; redriven; purged: dead letters removed; claim_empty: calls of claim() that got nothing; stale_rejected: calls under a lease that was lost, counted at once because their transactions roll back; enqueue_refused: calls that found the queue full, counted likewise; retries_deferred: retries that the budget has put off.';
 COMMENT ON COLUMN faultline.stat_events.total IS 'Since stats_reset; null when nobody counts the queue (no preload, or faultline.max_queues are taken).';
 COMMENT ON COLUMN faultline.stat_events.per_second IS 'Mean of the last five minutes.';
 COMMENT ON COLUMN faultline.stat_events.stats_reset IS 'Since when totals are counted: stat_reset(), a crash, or the first use of the queue.';

@@ -30,6 +30,7 @@ CREATE FUNCTION faultline.metric_families() RETURNS TABLE (name text, kind text,
   ('faultline_claim_empty_total', 'counter', 'calls', 'Calls of claim() that got nothing.'),
   ('faultline_stale_writes_rejected_total', 'counter', 'calls', 'Calls of workers that had lost their lease.'),
   ('faultline_enqueue_refused_total', 'counter', 'calls', 'Calls of enqueue() that the backlog limit of the queue refused.'),
+  ('faultline_retries_deferred_total', 'counter', 'jobs', 'Retries that the retry budget of the queue has put off.'),
   ('faultline_job_wait_seconds', 'histogram', 'seconds', 'From when a job could run until it was claimed.'),
   ('faultline_job_run_seconds', 'histogram', 'seconds', 'From the claim until the attempt ended, by how it ended.'),
   ('faultline_claim_seconds', 'histogram', 'seconds', 'Time of a call of claim() in the server.'),
@@ -90,6 +91,7 @@ CREATE FUNCTION faultline.queue_metrics() RETURNS TABLE (family text, suffix tex
                       WHEN 'claim_empty' THEN 'faultline_claim_empty_total'
                       WHEN 'stale_rejected' THEN 'faultline_stale_writes_rejected_total'
                       WHEN 'enqueue_refused' THEN 'faultline_enqueue_refused_total'
+                      WHEN 'retries_deferred' THEN 'faultline_retries_deferred_total'
                       ELSE 'faultline_jobs_' || e.event || '_total' END,
          '', q.label, e.total::text
     FROM q JOIN faultline.event_totals() e USING (queue_id) WHERE e.total IS NOT NULL

@@ -8,6 +8,7 @@
 #include "workers.hpp"
 
 #include "../../core/limits.hpp"
+#include "../../core/retry_budget.hpp"
 
 namespace faultline {
 
@@ -75,6 +76,7 @@ void init_atomics(QueueSlot *slot) {
         pg_atomic_init_u64(&depth, 0);
     pg_atomic_init_u64(&slot->reset_at, 0);
     pg_atomic_init_u64(&slot->asked_at, 0);
+    pg_atomic_init_u64(&slot->retry_tokens, core::retry_tokens_at_start);
     visit_counters(slot, [](pg_atomic_uint64 *counter) { pg_atomic_init_u64(counter, 0); });
 }
 

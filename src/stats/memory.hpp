@@ -38,6 +38,7 @@ struct QueueSlot {
     // In one minute: its number in the upper half, how many in the lower one.
     pg_atomic_uint64 recent[core::job_event_count][core::recent_minutes_kept];
     HistogramSlot latencies[core::latency_count];
+    pg_atomic_uint64 retry_tokens; // retry_budget.cpp
     // depth.cpp owns these.
     pg_atomic_uint64 depth_state;
     pg_atomic_uint64 depths[depth_count];

@@ -13,6 +13,7 @@ enum : AttrNumber {
     lease,
     max_runtime,
     max_backlog,
+    retry_budget,
     backoff_base,
     backoff_factor,
     backoff_max,

@@ -16,7 +16,8 @@ INSERT INTO contract VALUES
     'keep_finished interval DEFAULT ''7 days''::interval, '
     'keep_keys interval DEFAULT ''7 days''::interval, description text DEFAULT NULL::text, '
     'max_runtime interval DEFAULT NULL::interval, '
-    'max_backlog integer DEFAULT NULL::integer', 'void'),
+    'max_backlog integer DEFAULT NULL::integer, '
+    'retry_budget double precision DEFAULT NULL::double precision', 'void'),
   ('alter_queue', 'name text, max_attempts integer DEFAULT NULL::integer, '
     'lease interval DEFAULT NULL::interval, backoff_base interval DEFAULT NULL::interval, '
     'backoff_factor double precision DEFAULT NULL::double precision, '
@@ -24,7 +25,8 @@ INSERT INTO contract VALUES
     'backoff_jitter double precision DEFAULT NULL::double precision, '
     'keep_finished interval DEFAULT NULL::interval, keep_keys interval DEFAULT NULL::interval, '
     'description text DEFAULT NULL::text, max_runtime interval DEFAULT NULL::interval, '
-    'max_backlog integer DEFAULT NULL::integer', 'void'),
+    'max_backlog integer DEFAULT NULL::integer, '
+    'retry_budget double precision DEFAULT NULL::double precision', 'void'),
   ('pause_queue', 'name text', 'void'),
   ('resume_queue', 'name text', 'void'),
   ('drop_queue', 'name text, force boolean DEFAULT false', 'bigint'),

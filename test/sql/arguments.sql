@@ -144,6 +144,8 @@ SELECT format('%s(%s => %s): %s', function, argument, value, pg_temp.answer(pg_t
   FROM arguments JOIN (VALUES
     ('backoff_factor', '0.9999'), ('backoff_factor', '1'), ('backoff_factor', '100'), ('backoff_factor', '100.0001'),
     ('backoff_factor', '''NaN'''), ('backoff_factor', '''Infinity'''), ('backoff_factor', '''-Infinity'''),
+    ('retry_budget', '-0.1'), ('retry_budget', '0'), ('retry_budget', '0.0099'), ('retry_budget', '0.01'),
+    ('retry_budget', '1'), ('retry_budget', '1.0001'), ('retry_budget', '''NaN'''), ('retry_budget', '''Infinity'''),
     ('backoff_jitter', '-1e-300'), ('backoff_jitter', '0'), ('backoff_jitter', '1'), ('backoff_jitter', '1.0001'),
     ('backoff_jitter', '''NaN'''), ('backoff_jitter', '''Infinity'''), ('backoff_jitter', '''-0''')) AS v (name, value)
        ON argument = name

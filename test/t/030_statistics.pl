@@ -118,7 +118,8 @@ while ($round < 3 || ($missing ne '' && $round < 15)) {
     $node->restart;
     agrees("round $round, after a restart");
     $missing = sql(q{SELECT event FROM faultline.stat_events
-        WHERE event NOT IN ('stale_rejected', 'claim_empty', 'enqueue_refused') GROUP BY event HAVING sum(total) = 0});
+        WHERE event NOT IN ('stale_rejected', 'claim_empty', 'enqueue_refused', 'retries_deferred')
+        GROUP BY event HAVING sum(total) = 0});
 }
 is($missing, '', 'every event has happened');
 
@@ -151,6 +152,16 @@ sql(q{SELECT faultline.create_queue('narrow', max_backlog => 1); SELECT faultlin
 is(sqlstate($node, q{SELECT faultline.enqueue('narrow')}), 'JQ010', 'a full queue');
 is(total('narrow', 'enqueue_refused'), '1', 'the refusal is counted, though it rolls back');
 sql(q{SELECT faultline.drop_queue('narrow', true)});
+sql(q{SELECT faultline.create_queue('dear', backoff_base => '0', retry_budget => 0.1);
+    SELECT count(*) FROM faultline.enqueue_many('dear', array_fill('1'::jsonb, ARRAY[30]))});
+for my $worker (1 .. 3) {
+    sql(qq{INSERT INTO held SELECT $worker + 100, job_id, lease_token FROM faultline.claim('dear', 'w', 10)});
+    sql(qq{SELECT * FROM held h, faultline.fail_many(ARRAY[h.job_id], ARRAY[h.token], '{no}')
+        WHERE session = $worker + 100});
+}
+is(total('dear', 'retried'), '30', 'retries of three sessions');
+is(total('dear', 'retries_deferred'), '17', 'share one budget: ten, and three for thirty first starts');
+sql(q{SELECT faultline.drop_queue('dear', true)});
 my $as_prepared = q{BEGIN; SELECT faultline.enqueue('exact'); PREPARE TRANSACTION 'p'};
 sql($as_prepared);
 is(total('exact', 'enqueued'), '6', 'a prepared transaction counts');

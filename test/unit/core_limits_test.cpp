@@ -1,9 +1,10 @@
-// The limits of a queue: how many jobs may wait.
+// The limits of a queue: how many jobs may wait, and which retries.
 #include <cstdint>
 
 #include <catch2/catch.hpp>
 
 #include "core/backlog.hpp"
+#include "core/retry_budget.hpp"
 
 using namespace faultline::core;
 
@@ -29,4 +30,36 @@ TEST_CASE("the session's own jobs make it count again, and refuse nobody", "[cor
     const BacklogCount count{.found = 7, .added = 2, .stands_until = 100};
     CHECK(room_by_count(count, 99, 1, 10) == Room::enough);
     CHECK(room_by_count(count, 99, 2, 10) == Room::unknown);
+}
+
+TEST_CASE("first starts earn retries, up to what is kept", "[core][limits]") {
+    CHECK(retry_tokens_after_starts(0, 0.1, 9) < retry_token);
+    CHECK(retry_tokens_after_starts(0, 0.1, 10) == retry_token);
+    CHECK(retry_tokens_after_starts(5 * retry_token, 1.0, 10'000) == retry_tokens_max);
+    CHECK(retry_is_paid(retry_tokens_at_start));
+    CHECK_FALSE(retry_is_paid(retry_token - 1));
+}
+
+TEST_CASE("a retry that is put off waits between half the ceiling and all of it",
+          "[core][limits]") {
+    const BackoffPolicy policy{1'000, 100'000, 2.0, 0.2};
+    const double unit_random = GENERATE(0.0, 0.3, 0.999999);
+    const std::int64_t delay = deferred_microseconds(policy, 1'000, unit_random);
+    CHECK(delay >= 50'000);
+    CHECK(delay <= 100'000);
+    CHECK(deferred_microseconds(policy, 200'000, unit_random) == 200'000);
+    CHECK(deferred_microseconds({0, 1, 2.0, 0.2}, 0, unit_random) <= 1);
+}
+
+TEST_CASE("at all failures the load is that of first starts and the budget", "[core][limits]") {
+    std::int64_t tokens = retry_tokens_at_start;
+    std::int64_t retries = 0;
+    for (int start = 0; start < 10'000; ++start) {
+        tokens = retry_tokens_after_starts(tokens, 0.1, 1);
+        if (retry_is_paid(tokens)) {
+            tokens -= retry_token;
+            ++retries;
+        }
+    }
+    CHECK(retries == 10'000 / 10 + retry_tokens_at_start / retry_token);
 }
