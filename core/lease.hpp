@@ -31,6 +31,13 @@ constexpr bool lease_has_ended(std::int64_t expires_at, std::int64_t now) {
     return expires_at <= now || lease_outlasts_clock(expires_at, now);
 }
 
+// How many jobs that take `runtime` each can run one after the other under leases of this length
+// that begin now, behind work that takes `planned`.
+constexpr std::int64_t jobs_within_lease(std::int64_t length, std::int64_t runtime,
+                                         std::int64_t planned) {
+    return planned < length ? (length - planned) / runtime : 0;
+}
+
 // How a row keeps the length of a lease: never shorter than it was asked for.
 constexpr std::int32_t lease_length_milliseconds(std::int64_t microseconds) {
     return static_cast<std::int32_t>((microseconds + microseconds_per_millisecond - 1) /
@@ -69,6 +76,8 @@ static_assert(lease_end_without_memory({100, 130, 70}, 30, 150) == 170);
 static_assert(lease_end_without_memory({100, 300, 0}, 30, 190) == 300);
 static_assert(lease_length_milliseconds(1) == 1 && lease_length_milliseconds(2000) == 2);
 static_assert(lease_length_milliseconds(lease_microseconds_max) == 86'400'000);
+static_assert(jobs_within_lease(30, 10, 0) == 3 && jobs_within_lease(30, 10, 5) == 2);
+static_assert(jobs_within_lease(30, 31, 0) == 0 && jobs_within_lease(30, 10, 40) == 0);
 static_assert(lease_has_ended(10, 10) && !lease_has_ended(10, 9));
 
 } // namespace faultline::core

@@ -21,6 +21,8 @@
 #include "transaction.hpp"
 #include "waiters/registry.hpp"
 
+#include "../core/lease.hpp"
+
 namespace faultline {
 
 namespace {
@@ -50,6 +52,20 @@ void claim_by_order(Claim &claim, const QueuePolicy &policy, Table &live_jobs) {
     close_finder(order);
 }
 
+// No more than fits into the leases, where the queue says how long its jobs take; one always does.
+int jobs_max_here(const Claim &claim, const QueuePolicy &policy) {
+    if (policy.expected_runtime_microseconds == 0)
+        return claim.jobs_max;
+    int64 length = claim.lease_given ? claim.lease_microseconds : policy.lease_microseconds;
+    if (policy.max_runtime_microseconds > 0)
+        length = Min(length, policy.max_runtime_microseconds);
+    int64 fit = core::jobs_within_lease(length, policy.expected_runtime_microseconds,
+                                        claim.planned_microseconds);
+    if (claim.jobs_claimed == 0)
+        fit = Max(fit, 1);
+    return static_cast<int>(Min(claim.jobs_max, claim.jobs_claimed + fit));
+}
+
 void claim_rows(Claim &claim, const QueuePolicy &policy, Table &live_jobs) {
     int claimed_before = claim.jobs_claimed;
     bool found_all = policy.paused || claim_by_window(claim, policy, live_jobs);
@@ -73,9 +89,14 @@ void claim_from_queue(Claim &claim, const text *queue) {
     Table live_jobs = open_table(relation_ids().live_jobs);
     QueuePolicy policy = require_queue(queue);
     require_access(policy, AccessLevel::worker);
+    int jobs_max = claim.jobs_max;
+    claim.jobs_max = jobs_max_here(claim, policy);
     begin_claim_writes();
     claim_rows(claim, policy, live_jobs);
     end_claim_writes();
+    claim.jobs_max = jobs_max;
+    claim.planned_microseconds +=
+        (claim.jobs_claimed - claimed_before) * policy.expected_runtime_microseconds;
     if (claim.first_starts > 0)
         earn_retries(policy, claim.first_starts);
     claim.first_starts = 0;

@@ -15,8 +15,9 @@ struct Claim {
     const text *worker;
     int jobs_max;
     int jobs_claimed;
-    int first_starts;      // of them, where the queue has a retry budget
-    TimestampTz lease_end; // of the job claimed last
+    int64 planned_microseconds; // what they are expected to take, one after the other
+    int first_starts;           // of them, where the queue has a retry budget
+    TimestampTz lease_end;      // of the job claimed last
     bool lease_given;
     int64 lease_microseconds;
     TimestampTz now; // leases begin

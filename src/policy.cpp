@@ -70,6 +70,8 @@ QueuePolicy policy_from_row(TupleTableSlot *row) {
         policy.max_backlog = read_int32(row, queue_column::max_backlog);
     if (!read_column(row, queue_column::retry_budget).is_null)
         policy.retry_budget = DatumGetFloat8(read_column(row, queue_column::retry_budget).value);
+    if (!read_column(row, queue_column::expected_runtime).is_null)
+        policy.expected_runtime_microseconds = read_interval(row, queue_column::expected_runtime);
     policy.keep_finished_microseconds = read_interval(row, queue_column::keep_finished);
     policy.keep_keys_microseconds = read_interval(row, queue_column::keep_keys);
     policy.backoff.base_microseconds = read_interval(row, queue_column::backoff_base);

@@ -13,9 +13,10 @@ struct QueuePolicy {
     int32 queue_id;
     int32 max_attempts;
     int64 lease_microseconds;
-    int64 max_runtime_microseconds; // 0: no limit
-    int64 max_backlog;              // 0: no limit
-    double retry_budget;            // retries per first start; 0: no limit
+    int64 max_runtime_microseconds;      // 0: no limit
+    int64 max_backlog;                   // 0: no limit
+    double retry_budget;                 // retries per first start; 0: no limit
+    int64 expected_runtime_microseconds; // 0: claims take what they ask for
     int64 keep_finished_microseconds;
     int64 keep_keys_microseconds;
     core::BackoffPolicy backoff;

@@ -16,6 +16,7 @@ CREATE TABLE faultline.queues (
   max_runtime interval,
   max_backlog integer,
   retry_budget double precision,
+  expected_runtime interval,
   backoff_base interval NOT NULL,
   backoff_factor double precision NOT NULL,
   backoff_max interval NOT NULL,
@@ -29,7 +30,7 @@ CREATE TABLE faultline.queues (
 );
 CREATE UNIQUE INDEX queues_name ON faultline.queues (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE faultline.queues IS
-  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue. max_runtime, max_backlog, retry_budget NULL: no limit.';
+  'One row per queue: its policy. A dropped queue keeps its row (dropped_at) until its history has aged out, so that finished jobs still show their queue. max_runtime, max_backlog, retry_budget, expected_runtime NULL: no limit.';
 
 CREATE SEQUENCE faultline.job_id_seq AS bigint;
 CREATE TABLE faultline.live_jobs (

@@ -26,6 +26,8 @@ BEGIN
     'max_backlog', policy.max_backlog::text, '1 to 1000000000, or 0 for no limit');
   PERFORM faultline.check_setting(coalesce(policy.retry_budget BETWEEN 0.01 AND 1, true),
     'retry_budget', policy.retry_budget::text, '0.01 to 1, or 0 for no limit');
+  PERFORM faultline.check_setting(coalesce(policy.expected_runtime BETWEEN interval '1 ms' AND interval '24 h', true),
+    'expected_runtime', policy.expected_runtime::text, '1 millisecond to 24 hours, or 0 for no limit');
   PERFORM faultline.check_setting(policy.backoff_base BETWEEN interval '0' AND interval '3650 days',
     'backoff_base', policy.backoff_base::text, '0 to 3650 days');
   PERFORM faultline.check_setting(policy.backoff_factor BETWEEN 1 AND 100,
@@ -76,18 +78,20 @@ CREATE FUNCTION faultline.create_queue(
   keep_finished interval = '7 days', keep_keys interval = '7 days', description text = NULL,
   max_runtime interval = NULL,
   max_backlog integer = NULL,
-  retry_budget double precision = NULL
+  retry_budget double precision = NULL,
+  expected_runtime interval = NULL
 ) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner';
-COMMENT ON FUNCTION faultline.create_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision) IS
-  'Creates a queue. Again with the same settings: does nothing; with others: 42710. name: 1 to 128 of A-Z a-z 0-9 _ . : -. max_attempts: claims of a job before it becomes a dead letter (1 to 10000). lease: how long a claim holds (100 ms to 24 h). backoff_*: delay after attempt n is base * factor^(n-1), at most max, shortened at random by up to the share jitter. keep_finished: how long finished jobs stay readable. keep_keys: how long an idempotency key is remembered after its job has ended. max_runtime: how long one attempt may run, however often its lease is extended (1 s to 30 days); null or 0 for no limit. max_backlog: how many jobs may wait, ready or scheduled, before enqueue() raises JQ010 (1 to 1000000000); null or 0 for no limit. retry_budget: how many retries may follow their back-off, as a share of the jobs started for the first time (0.01 to 1); those beyond wait a random time of half of backoff_max to all of it; null or 0 for no limit.';
+COMMENT ON FUNCTION faultline.create_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision, interval) IS
+  'Creates a queue. Again with the same settings: does nothing; with others: 42710. name: 1 to 128 of A-Z a-z 0-9 _ . : -. max_attempts: claims of a job before it becomes a dead letter (1 to 10000). lease: how long a claim holds (100 ms to 24 h). backoff_*: delay after attempt n is base * factor^(n-1), at most max, shortened at random by up to the share jitter. keep_finished: how long finished jobs stay readable. keep_keys: how long an idempotency key is remembered after its job has ended. max_runtime: how long one attempt may run, however often its lease is extended (1 s to 30 days); null or 0 for no limit. max_backlog: how many jobs may wait, ready or scheduled, before enqueue() raises JQ010 (1 to 1000000000); null or 0 for no limit. retry_budget: how many retries may follow their back-off, as a share of the jobs started for the first time (0.01 to 1); those beyond wait a random time of half of backoff_max to all of it; null or 0 for no limit. expected_runtime: how long a job usually takes (1 ms to 24 h): a claim gets no more jobs than fit into its lease one after the other; null or 0 for no limit.';
 CREATE FUNCTION faultline.create_queue_as_owner(
   name text, max_attempts integer, lease interval, backoff_base interval,
   backoff_factor double precision, backoff_max interval, backoff_jitter double precision,
   keep_finished interval, keep_keys interval, description text,
   max_runtime interval,
   max_backlog integer,
-  retry_budget double precision
+  retry_budget double precision,
+  expected_runtime interval
 ) RETURNS void
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -100,6 +104,7 @@ BEGIN
                 nullif(create_queue_as_owner.max_runtime, interval '0'),
                 nullif(create_queue_as_owner.max_backlog, 0),
                 nullif(create_queue_as_owner.retry_budget, 0),
+                nullif(create_queue_as_owner.expected_runtime, interval '0'),
                 create_queue_as_owner.backoff_base, create_queue_as_owner.backoff_factor, create_queue_as_owner.backoff_max,
                 create_queue_as_owner.backoff_jitter, create_queue_as_owner.keep_finished, create_queue_as_owner.keep_keys,
                 create_queue_as_owner.description, NULL, faultline.clock_now(), NULL)::faultline.queues;
@@ -118,18 +123,18 @@ BEGIN
    WHERE q.name = create_queue_as_owner.name AND q.dropped_at IS NULL;
   IF ROW(existing.max_attempts, existing.lease, existing.backoff_base, existing.backoff_factor,
          existing.backoff_max, existing.backoff_jitter, existing.keep_finished, existing.keep_keys,
-         existing.description, existing.max_runtime, existing.max_backlog, existing.retry_budget)
+         existing.description, existing.max_runtime, existing.max_backlog, existing.retry_budget, existing.expected_runtime)
      IS DISTINCT FROM
      ROW(wanted.max_attempts, wanted.lease, wanted.backoff_base, wanted.backoff_factor,
          wanted.backoff_max, wanted.backoff_jitter, wanted.keep_finished, wanted.keep_keys,
-         wanted.description, wanted.max_runtime, wanted.max_backlog, wanted.retry_budget)
+         wanted.description, wanted.max_runtime, wanted.max_backlog, wanted.retry_budget, wanted.expected_runtime)
   THEN
     RAISE EXCEPTION 'queue "%" exists with other settings', create_queue_as_owner.name
       USING ERRCODE = '42710', DETAIL = 'Creating a queue again is allowed only with the same settings.',
             HINT = format('Change it: SELECT faultline.alter_queue(%L, ...);', create_queue_as_owner.name);
   END IF;
 END $$;
-COMMENT ON FUNCTION faultline.create_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision) IS
+COMMENT ON FUNCTION faultline.create_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision, interval) IS
   'Internal: what create_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.alter_queue(
@@ -138,18 +143,20 @@ CREATE FUNCTION faultline.alter_queue(
   keep_finished interval = NULL, keep_keys interval = NULL, description text = NULL,
   max_runtime interval = NULL,
   max_backlog integer = NULL,
-  retry_budget double precision = NULL
+  retry_budget double precision = NULL,
+  expected_runtime interval = NULL
 ) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_call_as_owner_of_queue';
-COMMENT ON FUNCTION faultline.alter_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision) IS
-  'Changes settings of a queue; null leaves one unchanged; 0 removes the limit that max_runtime, max_backlog or retry_budget is. Jobs already enqueued keep their max_attempts, leases already granted their end. Raises JQ005 for an unknown queue, 22023 for a value out of bounds.';
+COMMENT ON FUNCTION faultline.alter_queue(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision, interval) IS
+  'Changes settings of a queue; null leaves one unchanged; 0 removes the limit that max_runtime, max_backlog, retry_budget or expected_runtime is. Jobs already enqueued keep their max_attempts, leases already granted their end. Raises JQ005 for an unknown queue, 22023 for a value out of bounds.';
 CREATE FUNCTION faultline.alter_queue_as_owner(
   name text, max_attempts integer, lease interval, backoff_base interval,
   backoff_factor double precision, backoff_max interval, backoff_jitter double precision,
   keep_finished interval, keep_keys interval, description text,
   max_runtime interval,
   max_backlog integer,
-  retry_budget double precision
+  retry_budget double precision,
+  expected_runtime interval
 ) RETURNS void
   LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -169,13 +176,14 @@ BEGIN
     description = coalesce(alter_queue_as_owner.description, q.description),
     max_runtime = nullif(coalesce(alter_queue_as_owner.max_runtime, q.max_runtime), interval '0'),
     max_backlog = nullif(coalesce(alter_queue_as_owner.max_backlog, q.max_backlog), 0),
-    retry_budget = nullif(coalesce(alter_queue_as_owner.retry_budget, q.retry_budget), 0)
+    retry_budget = nullif(coalesce(alter_queue_as_owner.retry_budget, q.retry_budget), 0),
+    expected_runtime = nullif(coalesce(alter_queue_as_owner.expected_runtime, q.expected_runtime), interval '0')
   WHERE q.queue_id = altered_id AND q.dropped_at IS NULL
   RETURNING q.* INTO changed;
   PERFORM faultline.require_same_queue(alter_queue_as_owner.name, FOUND);
   PERFORM faultline.check_policy(changed);
 END $$;
-COMMENT ON FUNCTION faultline.alter_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision) IS
+COMMENT ON FUNCTION faultline.alter_queue_as_owner(text, integer, interval, interval, double precision, interval, double precision, interval, interval, text, interval, integer, double precision, interval) IS
   'Internal: what alter_queue() does once the caller was found to be an operator.';
 
 CREATE FUNCTION faultline.pause_queue(name text) RETURNS void

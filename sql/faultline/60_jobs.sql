@@ -49,7 +49,7 @@ CREATE FUNCTION faultline.claim(
 ) RETURNS SETOF faultline.claimed_job
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_claim';
 COMMENT ON FUNCTION faultline.claim(text, text, integer, interval) IS
-  'Claims up to max_jobs (1 to 10000) ready jobs, lowest priority number first, then by next_run_at and id; each claim counts as an attempt. worker: a name for people (up to 256 bytes). lease: 100 ms to 24 h, null for the queue''s; it ends at the queue''s max_runtime at the latest. Returns no rows at once when the queue is empty or paused, and never waits for another transaction''s lock.';
+  'Claims up to max_jobs (1 to 10000) ready jobs, and no more than fit into the lease when the queue has an expected_runtime; lowest priority number first, then by next_run_at and id; each claim counts as an attempt. worker: a name for people (up to 256 bytes). lease: 100 ms to 24 h, null for the queue''s; it ends at the queue''s max_runtime at the latest. Returns no rows at once when the queue is empty or paused, and never waits for another transaction''s lock.';
 
 CREATE FUNCTION faultline.claim_any(
   queues text[], worker text, max_jobs integer = 1, lease interval = NULL

@@ -14,6 +14,7 @@ enum : AttrNumber {
     max_runtime,
     max_backlog,
     retry_budget,
+    expected_runtime,
     backoff_base,
     backoff_factor,
     backoff_max,

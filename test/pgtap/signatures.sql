@@ -17,7 +17,8 @@ INSERT INTO contract VALUES
     'keep_keys interval DEFAULT ''7 days''::interval, description text DEFAULT NULL::text, '
     'max_runtime interval DEFAULT NULL::interval, '
     'max_backlog integer DEFAULT NULL::integer, '
-    'retry_budget double precision DEFAULT NULL::double precision', 'void'),
+    'retry_budget double precision DEFAULT NULL::double precision, '
+    'expected_runtime interval DEFAULT NULL::interval', 'void'),
   ('alter_queue', 'name text, max_attempts integer DEFAULT NULL::integer, '
     'lease interval DEFAULT NULL::interval, backoff_base interval DEFAULT NULL::interval, '
     'backoff_factor double precision DEFAULT NULL::double precision, '
@@ -26,7 +27,8 @@ INSERT INTO contract VALUES
     'keep_finished interval DEFAULT NULL::interval, keep_keys interval DEFAULT NULL::interval, '
     'description text DEFAULT NULL::text, max_runtime interval DEFAULT NULL::interval, '
     'max_backlog integer DEFAULT NULL::integer, '
-    'retry_budget double precision DEFAULT NULL::double precision', 'void'),
+    'retry_budget double precision DEFAULT NULL::double precision, '
+    'expected_runtime interval DEFAULT NULL::interval', 'void'),
   ('pause_queue', 'name text', 'void'),
   ('resume_queue', 'name text', 'void'),
   ('drop_queue', 'name text, force boolean DEFAULT false', 'bigint'),

@@ -133,8 +133,8 @@ SELECT format('%s(%s => %s): %s', function, argument, value, pg_temp.answer(pg_t
                    (11, '''2147483647 months 2147483647 days'''), (12, '''999999 us'''),
                    (13, '''1 s'''), (14, '''30 days'''), (15, '''30 days 1 us''')) AS v (nr, value)
  WHERE type = 'interval' AND function <> 'advance_clock'
-   AND (argument = 'max_runtime' OR nr < 12)
-   AND (argument <> 'lease' OR nr NOT IN (8, 9)) AND (argument = 'lease' OR nr NOT IN (4, 5, 6, 7))
+   AND (argument IN ('max_runtime', 'expected_runtime') OR nr < 12)
+   AND (argument <> 'lease' OR nr NOT IN (8, 9)) AND (argument IN ('lease', 'expected_runtime') OR nr NOT IN (4, 5, 6, 7))
  ORDER BY argument, function, nr;
 
 --

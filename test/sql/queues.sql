@@ -8,7 +8,7 @@ SELECT faultline.set_clock('2026-01-01 00:00Z') \gset
 ALTER SEQUENCE faultline.job_id_seq RESTART 1001;
 CREATE TEMP VIEW settings AS
   SELECT name, max_attempts, lease, max_runtime, backoff_base, backoff_factor, backoff_max, backoff_jitter,
-         keep_finished, keep_keys, description, max_backlog, retry_budget
+         keep_finished, keep_keys, description, max_backlog, retry_budget, expected_runtime
     FROM faultline.queues WHERE dropped_at IS NULL ORDER BY name;
 
 --
@@ -22,13 +22,13 @@ SELECT * FROM faultline.stat_queues;
 SELECT faultline.create_queue('tuned', max_attempts => 3, lease => '5 min', backoff_base => '10 s',
   backoff_factor => 1.5, backoff_max => '1 day', backoff_jitter => 0, keep_finished => '30 days',
   keep_keys => '1 day', description => 'all set', max_runtime => '1 h',
-  max_backlog => 1000, retry_budget => 0.1);
+  max_backlog => 1000, retry_budget => 0.1, expected_runtime => '2 min');
 SELECT * FROM settings WHERE name = 'tuned' \gx
 
 -- Again with the same settings, by default or spelled out: nothing happens.
 SELECT faultline.create_queue('orders');
-SELECT faultline.create_queue('orders', 20, '30000 ms', '1 s', 2, '60 min', 0.2, '168 h', '7 days', NULL, NULL, NULL, NULL);
-SELECT faultline.create_queue('orders', max_runtime => '0', max_backlog => 0, retry_budget => 0);
+SELECT faultline.create_queue('orders', 20, '30000 ms', '1 s', 2, '60 min', 0.2, '168 h', '7 days', NULL, NULL, NULL, NULL, NULL);
+SELECT faultline.create_queue('orders', max_runtime => '0', max_backlog => 0, retry_budget => 0, expected_runtime => '0');
 SELECT count(*) FROM settings;
 
 -- Again with other ones, whichever it is.
@@ -56,6 +56,8 @@ SELECT faultline.create_queue('orders', max_backlog => 1);
 :sqlstate
 SELECT faultline.create_queue('orders', retry_budget => 1);
 :sqlstate
+SELECT faultline.create_queue('orders', expected_runtime => '1 s');
+:sqlstate
 SELECT faultline.create_queue('new', max_runtime => '999 ms');
 :sqlstate
 
@@ -82,7 +84,7 @@ SELECT * FROM settings WHERE name = 'tuned' \gx
 SELECT faultline.alter_queue('tuned', max_attempts => 10000, lease => '24 h', backoff_base => '0',
   backoff_factor => 100, backoff_max => '3650 days', backoff_jitter => 1, keep_finished => '0',
   keep_keys => '3650 days', description => 'altered', max_runtime => '30 days',
-  max_backlog => 1000000000, retry_budget => 1);
+  max_backlog => 1000000000, retry_budget => 1, expected_runtime => '24 h');
 SELECT * FROM settings WHERE name = 'tuned' \gx
 -- Nothing could be put off.
 SELECT faultline.alter_queue('tuned', backoff_base => '1 s', backoff_max => '1 s');
@@ -90,13 +92,13 @@ SELECT faultline.alter_queue('tuned', backoff_base => '1 s', backoff_max => '1 s
 SELECT faultline.alter_queue('tuned', max_attempts => 1, lease => '100 ms', backoff_base => '0',
   backoff_factor => 1, backoff_max => '1 us', backoff_jitter => 0, keep_finished => '3650 days',
   keep_keys => '0', description => '', max_runtime => '1 s',
-  max_backlog => 1, retry_budget => 0.01);
+  max_backlog => 1, retry_budget => 0.01, expected_runtime => '1 ms');
 SELECT * FROM settings WHERE name = 'tuned' \gx
 -- Null leaves a limit as it is, 0 removes it.
-SELECT faultline.alter_queue('tuned', max_runtime => NULL, max_backlog => NULL, retry_budget => NULL) \gset
-SELECT max_runtime, max_backlog, retry_budget FROM settings WHERE name = 'tuned';
-SELECT faultline.alter_queue('tuned', max_runtime => '0', max_backlog => 0, retry_budget => 0) \gset
-SELECT num_nulls(max_runtime, max_backlog, retry_budget) AS unlimited FROM settings WHERE name = 'tuned';
+SELECT faultline.alter_queue('tuned', max_runtime => NULL, max_backlog => NULL, retry_budget => NULL, expected_runtime => NULL) \gset
+SELECT max_runtime, max_backlog, retry_budget, expected_runtime FROM settings WHERE name = 'tuned';
+SELECT faultline.alter_queue('tuned', max_runtime => '0', max_backlog => 0, retry_budget => 0, expected_runtime => '0') \gset
+SELECT num_nulls(max_runtime, max_backlog, retry_budget, expected_runtime) AS unlimited FROM settings WHERE name = 'tuned';
 SELECT faultline.alter_queue('tuned', max_runtime => '30 days 1 us');
 :sqlstate
 -- Without a budget the ceiling may lie below the first delay.

@@ -50,3 +50,11 @@ TEST_CASE("a base of zero never waits and still ends", "[core][backoff]") {
     const BackoffPolicy policy{0, 60 * second, 2.0, 0.5};
     CHECK(backoff_microseconds(policy, std::numeric_limits<std::int64_t>::max(), 0.5) == 0);
 }
+
+TEST_CASE("full jitter spreads a delay from nothing to all of it", "[core][backoff]") {
+    const BackoffPolicy policy{60 * second, 60 * second, 2.0, 1.0};
+    CHECK(backoff_microseconds(policy, 1, 0.0) == 60 * second);
+    CHECK(backoff_microseconds(policy, 1, 0.25) == 45 * second);
+    CHECK(backoff_microseconds(policy, 1, 0.75) == 15 * second);
+    CHECK(backoff_microseconds(policy, 1, 0.999999) < second);
+}

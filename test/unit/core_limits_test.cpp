@@ -1,9 +1,11 @@
-// The limits of a queue: how many jobs may wait, and which retries.
+// The limits of a queue: how many jobs may wait, which retries wait longer, and how many a claim
+// gets.
 #include <cstdint>
 
 #include <catch2/catch.hpp>
 
 #include "core/backlog.hpp"
+#include "core/lease.hpp"
 #include "core/retry_budget.hpp"
 
 using namespace faultline::core;
@@ -62,4 +64,13 @@ TEST_CASE("at all failures the load is that of first starts and the budget", "[c
         }
     }
     CHECK(retries == 10'000 / 10 + retry_tokens_at_start / retry_token);
+}
+
+TEST_CASE("a claim takes what fits into its lease", "[core][limits]") {
+    CHECK(jobs_within_lease(30, 10, 0) == 3);
+    CHECK(jobs_within_lease(29, 10, 0) == 2);
+    CHECK(jobs_within_lease(30, 10, 10) == 2);
+    CHECK(jobs_within_lease(30, 10, 30) == 0);
+    CHECK(jobs_within_lease(30, 10, 1'000) == 0);
+    CHECK(jobs_within_lease(lease_microseconds_max, 1'000, 0) == 86'400'000);
 }
