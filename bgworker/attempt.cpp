@@ -55,7 +55,9 @@ void abandon_attempt(Attempt &attempt) {
     QueryCancelPending = false;
     MemoryContext caller_memory = CurrentMemoryContext;
     ErrorData *error = CopyErrorData();
-    attempt.cancelled_by_stop = stop_requested && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    attempt.cancelled_by_stop = cancelled && stop_requested;
+    attempt.cut_off = cancelled && !stop_requested;
     strlcpy(attempt.error, error->message, sizeof(attempt.error));
     if (!attempt.cancelled_by_stop)
         EmitErrorReport();

@@ -12,6 +12,7 @@ struct Attempt {
     const char *activity;                // as pg_stat_activity shows it
     int milliseconds_max;                // then it is cancelled
     bool cancelled_by_stop;              // out: the worker was asked to leave
+    bool cut_off;                        // out: its time was over, or somebody cancelled it
     char error[attempt_error_bytes_max]; // out: why it failed
 };
 

@@ -139,32 +139,50 @@ void plan_duty(Duties &duties, Duty &duty, int64 done, int rows, TimestampTz sta
         duty.next_at = now + Max(duty.every_microseconds, (now - started) * rest_factor);
 }
 
+int batch_rows(const Duty &duty, const settings::DutyLimits &limits) {
+    return duty.rows == 0 ? limits.rows : Min(duty.rows, limits.rows);
+}
+
+// A batch that was too large for its time is tried again, smaller, as soon as others have had as
+// much.
+void plan_after_failure(Duty &duty, const Attempt &attempt, int rows, TimestampTz started) {
+    TimestampTz now = waiting_clock();
+    bool smaller = attempt.cut_off && rows > 1;
+    duty.retry_at = smaller ? now + (now - started) : back_off_end(duty, now);
+    duty.next_at = duty.retry_at;
+}
+
 void run_one(Duties &duties, Duty &duty) {
     TimestampTz started = waiting_clock();
     settings::DutyLimits limits = settings::limits_of_duty(duty.name);
+    int rows = batch_rows(duty, limits);
     char activity[NAMEDATALEN + 32];
     snprintf(activity, sizeof(activity), "faultline duty: %s", duty.name);
     Attempt attempt = {.activity = activity,
                        .milliseconds_max = limits.milliseconds,
                        .cancelled_by_stop = false,
+                       .cut_off = false,
                        .error = ""};
     // Before the snapshot is taken: what commits from here on is told again.
     if (duty.expires_leases)
         exchange_time(&duties.slot->lease_end, no_time);
     // Changed under an error's jump.
     volatile int64 done = 0;
-    bool succeeded = run_attempt(attempt, [&] { done = run_duty_now(duty, limits.rows); });
+    bool succeeded = run_attempt(attempt, [&] { done = run_duty_now(duty, rows); });
     if (attempt.cancelled_by_stop)
         return;
     duty.runs++;
+    if (limits.rows > 0)
+        duty.rows = core::next_duty_rows(
+            rows, limits.rows, succeeded,
+            (waiting_clock() - started) / core::microseconds_per_millisecond, limits.milliseconds);
     if (succeeded) {
-        plan_duty(duties, duty, done, limits.rows, started);
+        plan_duty(duties, duty, done, rows, started);
         return;
     }
     note_failure(duties, duty, attempt.error);
     duty.succeeded_at = 0;
-    duty.retry_at = back_off_end(duty, waiting_clock());
-    duty.next_at = duty.retry_at;
+    plan_after_failure(duty, attempt, rows, started);
 }
 
 // False when somebody else writes the same row.
@@ -223,6 +241,7 @@ bool load_duties(Duties &duties) {
     Attempt attempt = {.activity = "faultline: reading the duties",
                        .milliseconds_max = book_keeping_milliseconds_max,
                        .cancelled_by_stop = false,
+                       .cut_off = false,
                        .error = ""};
     return run_attempt(attempt, [&] {
         run_statement("SELECT d.duty, (extract(epoch FROM d.every) * 1000000)::bigint, "
@@ -262,6 +281,7 @@ void write_down(Duties &duties, bool leaving) {
     Attempt attempt = {.activity = "faultline: writing down how the duties went",
                        .milliseconds_max = book_keeping_milliseconds_max,
                        .cancelled_by_stop = false,
+                       .cut_off = false,
                        .error = ""};
     bool committed = run_attempt(attempt, [&] {
         for (int i = 0; i < duties.count; i++)

@@ -11,6 +11,7 @@ struct Duty {
     char name[NAMEDATALEN];
     int64 every_microseconds;
     bool expires_leases;
+    int rows;             // of the next batch; 0: as many as are configured
     TimestampTz next_at;  // on the waiting clock, unless it is failing
     TimestampTz retry_at; // on the waiting clock, while it is failing
     int failures_in_row;

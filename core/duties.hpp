@@ -37,6 +37,22 @@ constexpr int duty_back_off_milliseconds(int failures_in_row) {
         delay *= 2;
     return delay < longest ? delay : longest;
 }
+// Rows of the next batch of a duty.  One that failed, most of all one that was cut off by its time,
+// is halved: it would be begun anew for ever.  After one that took less than a quarter of its time
+// the next is twice as large, up to what is configured.
+constexpr int next_duty_rows(int rows, int rows_max, bool succeeded, long took_milliseconds,
+                             int milliseconds_max) {
+    if (!succeeded)
+        return rows > 1 ? rows / 2 : 1;
+    if (took_milliseconds < milliseconds_max / 4)
+        return rows > rows_max / 2 ? rows_max : rows * 2;
+    return rows;
+}
+static_assert(next_duty_rows(1000, 1000, false, 0, 5000) == 500);
+static_assert(next_duty_rows(1, 1000, false, 0, 5000) == 1);
+static_assert(next_duty_rows(500, 1000, true, 1000, 5000) == 1000);
+static_assert(next_duty_rows(500, 1000, true, 2000, 5000) == 500);
+
 static_assert(duty_back_off_milliseconds(1) == 1000 && duty_back_off_milliseconds(2) == 2000);
 static_assert(duty_back_off_milliseconds(1'000'000) == 60'000);
 

@@ -104,6 +104,25 @@ set_config($node, 'faultline.lock_timeout', '50 ms');
 await_health($node, 'postgres', '^well$', 'again in time: all is well');
 $holder->quit;
 
+# A batch that is too large for its time is done in smaller ones, not begun anew for ever.
+set_config($node, 'faultline.expire_leases_rows', 64);
+set_config($node, 'faultline.expire_leases_timeout', '200 ms');
+$node->safe_psql('postgres', q{SELECT faultline.create_queue('slow', lease => '100 ms', backoff_base => '1 h');
+    CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
+    CREATE TRIGGER slow AFTER UPDATE ON faultline.live_jobs FOR EACH ROW WHEN (new.state = 'q')
+      EXECUTE FUNCTION public.slow();
+    SELECT count(*) FROM faultline.enqueue_many('slow', array_fill('1'::jsonb, ARRAY[40]));
+    SELECT count(*) FROM faultline.claim('slow', 'dead', 40)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 40 FROM faultline.jobs
+    WHERE queue = 'slow' AND state = 'queued'}), 'a slow table: all leases are settled, some at a time');
+ok($node->poll_query_until('postgres', q{SELECT failures > 0 FROM faultline.stat_maintenance
+    WHERE duty = 'expire_leases'}), 'a slow table: the batches that were too large are told');
+$node->safe_psql('postgres', 'DROP TRIGGER slow ON faultline.live_jobs; DROP FUNCTION public.slow()');
+set_config($node, 'faultline.expire_leases_rows', 1000);
+set_config($node, 'faultline.expire_leases_timeout', '5 s');
+await_health($node, 'postgres', '^well$', 'a slow table: all is well afterwards');
+
 # Dropping the database does not wait for a duty that hangs.
 $node->safe_psql('postgres', 'CREATE DATABASE hanging');
 create_extension($node, 'hanging');

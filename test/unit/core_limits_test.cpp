@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/backlog.hpp"
+#include "core/duties.hpp"
 #include "core/lease.hpp"
 #include "core/retry_budget.hpp"
 
@@ -73,4 +74,26 @@ TEST_CASE("a claim takes what fits into its lease", "[core][limits]") {
     CHECK(jobs_within_lease(30, 10, 30) == 0);
     CHECK(jobs_within_lease(30, 10, 1'000) == 0);
     CHECK(jobs_within_lease(lease_microseconds_max, 1'000, 0) == 86'400'000);
+}
+
+TEST_CASE("a duty that is cut off takes on less, until it gets to its end", "[core][limits]") {
+    // Ten milliseconds a row, a second at most.
+    int rows = 1000;
+    int failures = 0;
+    for (int run = 0; run < 100; ++run) {
+        const bool succeeded = rows * 10 <= 1000;
+        failures += !succeeded;
+        rows = next_duty_rows(rows, 1000, succeeded, succeeded ? rows * 10 : 1000, 1000);
+        CHECK(rows >= 1);
+    }
+    CHECK(failures == 4);
+    CHECK(rows == 62);
+}
+
+TEST_CASE("a duty that has become quick takes on what is configured again", "[core][limits]") {
+    int rows = 1;
+    for (int run = 0; run < 10; ++run) {
+        rows = next_duty_rows(rows, 1000, true, 1, 1000);
+    }
+    CHECK(rows == 1000);
 }
