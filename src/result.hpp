@@ -7,7 +7,7 @@
 
 namespace faultline {
 
-inline constexpr int result_columns_max = 16;
+inline constexpr int result_columns_max = 32;
 
 // A materialised result of the type the function is declared with.
 ReturnSetInfo *start_result(FunctionCallInfo fcinfo);

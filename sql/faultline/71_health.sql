@@ -151,6 +151,6 @@ CREATE FUNCTION faultline.statistics_status() RETURNS TABLE (item text, state te
               WHEN m.overflowed THEN format('more queues than the %s that have room in shared memory: the others are slower and not counted', m.slots)
               ELSE 'all queues are counted' END,
          CASE WHEN m.overflowed THEN format('ALTER SYSTEM SET faultline.max_queues = %s; -- then restart the server', 2 * m.slots) END
-    FROM (SELECT) one LEFT JOIN faultline.statistics_memory() m ON true
+    FROM (SELECT) one LEFT JOIN faultline.memory_slots() m ON m.segment = 'statistics'
 $$;
 COMMENT ON FUNCTION faultline.statistics_status() IS 'Internal: the item of status() about counters.';

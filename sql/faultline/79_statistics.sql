@@ -3,16 +3,23 @@
 
 CREATE FUNCTION faultline.queue_figures()
   RETURNS TABLE (queue_id integer, queued bigint, scheduled bigint, running bigint, dead_letters bigint,
-                 exact boolean, oldest_ready_at timestamptz, asked_at timestamptz, stats_reset timestamptz)
+                 exact boolean, oldest_ready_at timestamptz, asked_at timestamptz, stats_reset timestamptz,
+                 enqueued_per_second double precision, claimed_per_second double precision,
+                 completed_per_second double precision,
+                 enqueued bigint, deduplicated bigint, claimed bigint, completed bigint, attempt_failed bigint,
+                 lease_expired bigint, released bigint, retried bigint, dead bigint, cancelled bigint,
+                 redriven bigint, purged bigint, claim_empty bigint, stale_rejected bigint,
+                 enqueue_refused bigint, retries_deferred bigint)
   LANGUAGE c VOLATILE ROWS 10 AS 'MODULE_PATHNAME', 'faultline_queue_figures';
 COMMENT ON FUNCTION faultline.queue_figures() IS
-  'Internal: how the queues are that the current user may see. It looks at a bounded number of rows, however many there are. asked_at: when a worker last asked for jobs, null if none did since the server started.';
+  'Internal: how the queues are that the current user may see. It looks at a bounded number of rows, however many there are. asked_at: when a worker last asked for jobs, null if none did since the server started. What follows stats_reset is that of event_totals(), null for a queue that nobody counts.';
 
 CREATE FUNCTION faultline.event_totals()
-  RETURNS TABLE (queue_id integer, event text, total bigint, recent bigint, stats_reset timestamptz)
-  LANGUAGE c VOLATILE ROWS 140 AS 'MODULE_PATHNAME', 'faultline_event_totals';
+  RETURNS TABLE (queue_id integer, event text, total bigint, recent bigint, per_second double precision,
+                 stats_reset timestamptz)
+  LANGUAGE c VOLATILE ROWS 160 AS 'MODULE_PATHNAME', 'faultline_event_totals';
 COMMENT ON FUNCTION faultline.event_totals() IS
-  'Internal: what was counted of the queues that the current user may see; recent: of the last five minutes, the current one included.';
+  'Internal: what was counted of the queues that the current user may see; recent: of the last five minutes, the current one included; per_second: the mean of these.';
 
 CREATE FUNCTION faultline.latency_totals()
   RETURNS TABLE (queue_id integer, measure text, outcome text, buckets bigint[], sum_seconds double precision,
@@ -25,11 +32,11 @@ CREATE FUNCTION faultline.latency_bounds() RETURNS double precision[]
   LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'faultline_latency_bounds';
 COMMENT ON FUNCTION faultline.latency_bounds() IS 'Internal: upper bounds of the buckets of all histograms, in seconds.';
 
-CREATE FUNCTION faultline.statistics_memory()
-  RETURNS TABLE (slots bigint, slots_used bigint, bytes bigint, overflowed boolean)
-  LANGUAGE c VOLATILE ROWS 1 AS 'MODULE_PATHNAME', 'faultline_statistics_memory';
-COMMENT ON FUNCTION faultline.statistics_memory() IS
-  'Internal: slots of counters in shared memory, of all databases; no row without preload. overflowed: a queue found none since the server started.';
+CREATE FUNCTION faultline.memory_slots()
+  RETURNS TABLE (segment text, holds text, slots bigint, slots_used bigint, overflowed boolean)
+  LANGUAGE c VOLATILE ROWS 8 AS 'MODULE_PATHNAME', 'faultline_memory_slots';
+COMMENT ON FUNCTION faultline.memory_slots() IS
+  'Internal: what the segments of shared memory have room for, and how much of that all databases take; no rows without preload.';
 
 CREATE FUNCTION faultline.count_jobs() RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'faultline_count_jobs';

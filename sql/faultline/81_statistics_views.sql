@@ -3,13 +3,19 @@
 CREATE VIEW faultline.stat_queues WITH (security_barrier) AS
   WITH t AS MATERIALIZED (SELECT faultline.clock_now() AS now_at)
   SELECT q.name AS queue, f.queued, f.scheduled, f.running, f.dead_letters,
-         t.now_at - f.oldest_ready_at AS oldest_ready_age, q.paused_at, f.exact
+         t.now_at - f.oldest_ready_at AS oldest_ready_age, q.paused_at, f.exact,
+         round(f.enqueued_per_second::numeric, 3) AS enqueued_per_second,
+         round(f.claimed_per_second::numeric, 3) AS claimed_per_second,
+         round(f.completed_per_second::numeric, 3) AS completed_per_second,
+         f.enqueued, f.deduplicated, f.claimed, f.completed, f.attempt_failed, f.lease_expired,
+         f.released, f.retried, f.dead, f.cancelled, f.redriven, f.purged, f.claim_empty,
+         f.stale_rejected, f.enqueue_refused, f.retries_deferred, f.stats_reset
     FROM faultline.visible_queues q
     JOIN faultline.queue_figures() f USING (queue_id)
    CROSS JOIN t
    WHERE q.dropped_at IS NULL;
 COMMENT ON VIEW faultline.stat_queues IS
-  'One row per queue: how many jobs are in which state. Costs the same however many jobs there are.';
+  'One row per queue: how many jobs are in which state, and what happened to them. Costs the same however many jobs there are. In psql, \x auto makes it readable.';
 COMMENT ON COLUMN faultline.stat_queues.queue IS 'Name of the queue.';
 COMMENT ON COLUMN faultline.stat_queues.queued IS 'Jobs that are ready to run.';
 COMMENT ON COLUMN faultline.stat_queues.scheduled IS 'Queued jobs whose next_run_at is in the future.';
@@ -19,9 +25,29 @@ COMMENT ON COLUMN faultline.stat_queues.oldest_ready_age IS 'How long the oldest
 COMMENT ON COLUMN faultline.stat_queues.paused_at IS 'Since when the queue is paused; null when it is not.';
 COMMENT ON COLUMN faultline.stat_queues.exact IS
   'False: there are at least so many. After a start, until maintenance has counted the jobs, if there are more than some 10000; without preload, if there are more than some 100000; and as long as there are more than a thousand ready and a thousand scheduled ones, of which then only the sum is exact.';
+COMMENT ON COLUMN faultline.stat_queues.enqueued_per_second IS 'Jobs enqueued, mean of the last five minutes; stat_events has the rates of all events.';
+COMMENT ON COLUMN faultline.stat_queues.claimed_per_second IS 'Attempts begun, mean of the last five minutes.';
+COMMENT ON COLUMN faultline.stat_queues.completed_per_second IS 'Attempts that succeeded, mean of the last five minutes.';
+COMMENT ON COLUMN faultline.stat_queues.enqueued IS 'Jobs enqueued. This and what follows: totals of what committed since stats_reset, null when nobody counts the queue (no preload, or faultline.max_queues are taken).';
+COMMENT ON COLUMN faultline.stat_queues.deduplicated IS 'Requests of enqueue() that found their idempotency key used, and got the first job.';
+COMMENT ON COLUMN faultline.stat_queues.claimed IS 'Attempts begun.';
+COMMENT ON COLUMN faultline.stat_queues.completed IS 'Attempts that succeeded.';
+COMMENT ON COLUMN faultline.stat_queues.attempt_failed IS 'Attempts that ended with fail().';
+COMMENT ON COLUMN faultline.stat_queues.lease_expired IS 'Attempts that ended because their lease ran out.';
+COMMENT ON COLUMN faultline.stat_queues.released IS 'Attempts given back untried.';
+COMMENT ON COLUMN faultline.stat_queues.retried IS 'Jobs queued again after a failure or an expiry.';
+COMMENT ON COLUMN faultline.stat_queues.dead IS 'Jobs that failed for good; dead_letters has those that are still kept.';
+COMMENT ON COLUMN faultline.stat_queues.cancelled IS 'Jobs that ended as cancelled.';
+COMMENT ON COLUMN faultline.stat_queues.redriven IS 'Dead letters put back into the queue.';
+COMMENT ON COLUMN faultline.stat_queues.purged IS 'Dead letters removed.';
+COMMENT ON COLUMN faultline.stat_queues.claim_empty IS 'Calls of claim() that got nothing.';
+COMMENT ON COLUMN faultline.stat_queues.stale_rejected IS 'Calls under a lease that was lost, counted at once because their transactions roll back.';
+COMMENT ON COLUMN faultline.stat_queues.enqueue_refused IS 'Calls of enqueue() and enqueue_many() that found max_backlog reached, counted at once because their transactions roll back.';
+COMMENT ON COLUMN faultline.stat_queues.retries_deferred IS 'Retries that were put off because retry_budget was spent.';
+COMMENT ON COLUMN faultline.stat_queues.stats_reset IS 'Since when totals are counted: stat_reset(), a crash, or the first use of the queue.';
 
 CREATE VIEW faultline.stat_events WITH (security_barrier) AS
-  SELECT q.name AS queue, e.event, e.total, round(e.recent / 300.0, 2) AS per_second, e.stats_reset
+  SELECT q.name AS queue, e.event, e.total, round(e.per_second::numeric, 3) AS per_second, e.stats_reset
     FROM faultline.visible_queues q
     JOIN faultline.event_totals() e USING (queue_id)
    WHERE q.dropped_at IS NULL;
@@ -110,13 +136,16 @@ COMMENT ON COLUMN faultline.stat_workers.last_seen_ago IS 'Time since it last as
 
 -- Settled transactions stay for ever, so they are not counted; those that are open are few.
 CREATE FUNCTION faultline.open_transactions() RETURNS TABLE (state text, number bigint, oldest_at timestamptz)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT s.name, count(l.created_at), min(l.created_at)
     FROM (VALUES ('init', 'i'), ('applied', 'a')) AS s (name, letter)
     LEFT JOIN LATERAL (SELECT t.created_at FROM faultline.ledger_transactions t
                         WHERE t.state = s.letter::"char" AND t.state IN ('i', 'a') LIMIT 10000) l ON true
-   GROUP BY s.name
-$$;
+   GROUP BY s.name;
+END $$;
 COMMENT ON FUNCTION faultline.open_transactions() IS
   'Internal: ledger transactions that are not final, at most 10000 counted of each state.';
 
@@ -146,12 +175,21 @@ $$;
 COMMENT ON FUNCTION faultline.memory_segments() IS 'Internal: segments of shared memory of the library.';
 
 CREATE VIEW faultline.stat_memory WITH (security_barrier) AS
-  SELECT m.name AS segment, m.bytes, s.slots, s.slots_used, s.overflowed
+  SELECT m.name AS segment,
+         CASE WHEN coalesce(s.position = min(s.position) OVER (PARTITION BY m.name), true) THEN m.bytes END AS bytes,
+         s.holds, s.slots, s.slots_used, s.overflowed
     FROM faultline.memory_segments() m
-    LEFT JOIN faultline.statistics_memory() s ON m.name = 'statistics';
-COMMENT ON VIEW faultline.stat_memory IS 'One row per segment of shared memory, of all databases; none without preload.';
-COMMENT ON COLUMN faultline.stat_memory.segment IS 'What it is for: counters of queues (statistics), of workers, ready windows, leases.';
-COMMENT ON COLUMN faultline.stat_memory.bytes IS 'Its size, fixed when the server starts.';
-COMMENT ON COLUMN faultline.stat_memory.slots IS 'Queues that have room (faultline.max_queues).';
+    LEFT JOIN faultline.memory_slots() WITH ORDINALITY AS s (segment, holds, slots, slots_used, overflowed, position)
+      ON s.segment = m.name
+   ORDER BY m.name, s.position;
+COMMENT ON VIEW faultline.stat_memory IS
+  'One row per segment of shared memory and what it holds, of all databases; none without preload.';
+COMMENT ON COLUMN faultline.stat_memory.segment IS
+  'What it is for: leases, ready windows, statistics (counters of queues), waiters, workers (what sessions and the background worker tell each other), workers by name (counters of workers), locks.';
+COMMENT ON COLUMN faultline.stat_memory.bytes IS 'Size of the segment, fixed when the server starts; in its first row.';
+COMMENT ON COLUMN faultline.stat_memory.holds IS 'What it has slots for; a segment may hold several things.';
+COMMENT ON COLUMN faultline.stat_memory.slots IS
+  'How many have room: queues (faultline.max_queues), jobs in all ready windows (faultline.ready_window each), running jobs whose lease is kept (faultline.max_leases), workers known by name (256, the one seen last goes first), sessions that wait (all that the server can have), databases.';
 COMMENT ON COLUMN faultline.stat_memory.slots_used IS 'How many of them are taken.';
-COMMENT ON COLUMN faultline.stat_memory.overflowed IS 'Whether a queue found no room since the server started: what happens to it is not counted.';
+COMMENT ON COLUMN faultline.stat_memory.overflowed IS
+  'Statistics: a queue found no room since the server started, so that what happens to it is not counted. Leases: a part of the table is full, so that some leases are extended by writing their rows. Null for the others.';

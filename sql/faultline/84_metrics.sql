@@ -179,8 +179,8 @@ CREATE FUNCTION faultline.server_metrics() RETURNS TABLE (family text, suffix te
          coalesce(max(extract(epoch FROM faultline.waiting_now() - h.since)), 0)::text FROM faultline.horizon_holders() h
   UNION ALL SELECT 'faultline_oldest_xmin_age_transactions', '', '', coalesce(max(h.transactions), 0)::text FROM faultline.horizon_holders() h
   UNION ALL SELECT 'faultline_wraparound_age_transactions', '', '', age(b.datfrozenxid)::text FROM pg_database b WHERE b.datname = current_database()
-  UNION ALL SELECT 'faultline_statistics_slots', '', '', m.slots::text FROM faultline.statistics_memory() m
-  UNION ALL SELECT 'faultline_statistics_slots_used', '', '', m.slots_used::text FROM faultline.statistics_memory() m
+  UNION ALL SELECT 'faultline_statistics_slots', '', '', m.slots::text FROM faultline.memory_slots() m WHERE m.segment = 'statistics'
+  UNION ALL SELECT 'faultline_statistics_slots_used', '', '', m.slots_used::text FROM faultline.memory_slots() m WHERE m.segment = 'statistics'
 $$;
 COMMENT ON FUNCTION faultline.server_metrics() IS 'Internal: samples of metrics() about the database and its maintenance.';
 

@@ -15,11 +15,11 @@ CREATE FUNCTION faultline.level_functions(level text) RETURNS SETOF regprocedure
        WHEN 'operator' THEN ARRAY['create_queue', 'alter_queue', 'pause_queue', 'resume_queue',
                                   'drop_queue', 'cancel', 'redrive', 'purge_dead_letters',
                                   'expire_leases', 'maintain', 'adopt', 'status', 'health', 'check_invariants',
-                                  'start_worker', 'stat_reset', 'metrics', 'statistics_memory', 'memory_segments', 'open_transactions',
+                                  'start_worker', 'stat_reset', 'metrics', 'memory_slots', 'memory_segments', 'open_transactions',
                                   'reconcile', 'reverse_transaction', 'transaction_status', 'create_asset',
                                   'open_account', 'alter_account', 'close_account', 'account_balance',
                                   'resolve_finding']
-       WHEN 'monitor' THEN ARRAY['status', 'health', 'check_invariants', 'metrics', 'statistics_memory', 'memory_segments', 'open_transactions']
+       WHEN 'monitor' THEN ARRAY['status', 'health', 'check_invariants', 'metrics', 'memory_slots', 'memory_segments', 'open_transactions']
      END)
 $$;
 COMMENT ON FUNCTION faultline.level_functions(text) IS 'Internal: the functions that a level may execute.';

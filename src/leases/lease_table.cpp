@@ -227,6 +227,20 @@ const SharedSegment lease_table_segment = {
 
 bool leases_are_shared() { return table != nullptr && table->entries_per_partition > 0; }
 
+LeaseRoom lease_room() {
+    LeaseRoom room = {};
+    for (int number = 0; leases_are_shared() && number < partition_count; number++) {
+        Partition &partition = table->partitions[number];
+        LWLockAcquire(&partition.lock, LW_SHARED);
+        int32 known = partition.known_count;
+        LWLockRelease(&partition.lock);
+        room.slots += table->entries_per_partition;
+        room.used += known;
+        room.full = room.full || known >= table->entries_per_partition;
+    }
+    return room;
+}
+
 bool attach_leases(TimestampTz now) {
     if (own != nullptr)
         return true;

@@ -21,6 +21,14 @@ bool attach_leases(TimestampTz now);
 // Whether sessions share the table at all, of whichever database.
 bool leases_are_shared();
 
+// Leases of all databases.  full: a part of the table has no room left, so leases are missed.
+struct LeaseRoom {
+    int64 slots;
+    int64 used;
+    bool full;
+};
+LeaseRoom lease_room();
+
 // Since when extensions are remembered; core::time_unknown without memory.  A clock that is set
 // back takes it along.
 TimestampTz leases_remembered_since(TimestampTz now);

@@ -55,54 +55,87 @@ CountedSlot counted_slot(int32 queue_id) {
             static_cast<TimestampTz>(pg_atomic_read_u64(&statistics_slot(slot)->reset_at))};
 }
 
-void add_figures(ReturnSetInfo *result, int32 queue_id, TimestampTz now, RowBudget &budget) {
+// How often an event happened.
+struct EventFigures {
+    int64 total;
+    int64 recent;      // in the last minutes, the current one included
+    double per_second; // in these
+};
+
+EventFigures figures_of_event(QueueSlot *slot, size_t event, TimestampTz now) {
+    auto minute = static_cast<uint32>(now / core::microseconds_per_minute);
+    int64 recent = 0;
+    for (uint32 back = 0; back < core::rate_minutes; back++) {
+        uint64 word =
+            pg_atomic_read_u64(&slot->recent[event][(minute - back) % core::recent_minutes_kept]);
+        if (word >> 32 == minute - back)
+            recent += static_cast<int64>(word & PG_UINT32_MAX);
+    }
+    // The current minute is not over.
+    double microseconds =
+        static_cast<double>((core::rate_minutes - 1) * core::microseconds_per_minute +
+                            now % core::microseconds_per_minute);
+    return {.total = static_cast<int64>(pg_atomic_read_u64(&slot->totals[event])),
+            .recent = recent,
+            .per_second =
+                static_cast<double>(recent) * core::microseconds_per_second / microseconds};
+}
+
+// Rates that stand beside the totals.
+constexpr core::JobEvent rated_events[] = {core::JobEvent::enqueued, core::JobEvent::claimed,
+                                           core::JobEvent::completed};
+
+// By `now` jobs are due; events are dated by the real clock.
+void add_figures(ReturnSetInfo *result, int32 queue_id, TimestampTz now, TimestampTz real_now,
+                 RowBudget &budget) {
     QueueFigures figures = figures_of_queue(queue_id, now, budget);
     CountedSlot counted = counted_slot(queue_id);
+    bool none = counted.slot == nullptr;
     TimestampTz asked_at =
-        counted.slot == nullptr
-            ? 0
-            : static_cast<TimestampTz>(pg_atomic_read_u64(&counted.slot->asked_at));
-    Datum values[] = {Int32GetDatum(queue_id),
-                      Int64GetDatum(figures.ready),
-                      Int64GetDatum(figures.scheduled),
-                      Int64GetDatum(figures.running),
-                      Int64GetDatum(figures.dead),
-                      BoolGetDatum(figures.exact),
-                      TimestampTzGetDatum(figures.oldest_ready),
-                      TimestampTzGetDatum(asked_at),
-                      TimestampTzGetDatum(counted.reset_at)};
+        none ? 0 : static_cast<TimestampTz>(pg_atomic_read_u64(&counted.slot->asked_at));
+    const Datum depths[] = {Int32GetDatum(queue_id),
+                            Int64GetDatum(figures.ready),
+                            Int64GetDatum(figures.scheduled),
+                            Int64GetDatum(figures.running),
+                            Int64GetDatum(figures.dead),
+                            BoolGetDatum(figures.exact),
+                            TimestampTzGetDatum(figures.oldest_ready),
+                            TimestampTzGetDatum(asked_at),
+                            TimestampTzGetDatum(counted.reset_at)};
+    constexpr int depth_columns = lengthof(depths);
+    constexpr int rate_columns = lengthof(rated_events);
+    Datum values[depth_columns + rate_columns + core::job_event_count] = {};
     bool nulls[lengthof(values)] = {};
+    memcpy(values, depths, sizeof(depths));
     nulls[6] = figures.oldest_ready == no_time;
     nulls[7] = asked_at == 0;
-    nulls[8] = counted.slot == nullptr;
+    for (size_t i = depth_columns - 1; i < lengthof(values); i++)
+        nulls[i] = none;
+    for (int i = 0; !none && i < rate_columns; i++)
+        values[depth_columns + i] = Float8GetDatum(
+            figures_of_event(counted.slot, static_cast<size_t>(rated_events[i]), real_now)
+                .per_second);
+    for (size_t i = 0; !none && i < core::job_event_count; i++)
+        values[depth_columns + rate_columns + i] =
+            Int64GetDatum(figures_of_event(counted.slot, i, real_now).total);
     add_result_row(result, values, nulls, lengthof(values));
 }
 
-int64 recent_count(pg_atomic_uint64 *ring, uint32 minute) {
-    int64 sum = 0;
-    for (uint32 back = 0; back < core::rate_minutes; back++) {
-        uint64 word = pg_atomic_read_u64(&ring[(minute - back) % core::recent_minutes_kept]);
-        if (word >> 32 == minute - back)
-            sum += static_cast<int64>(word & PG_UINT32_MAX);
-    }
-    return sum;
-}
-
-// Null for a queue that has no slot; `queue_id` null: the events that found none.
-void add_event_rows(ReturnSetInfo *result, const int32 *queue_id, const CountedSlot &counted,
+// Null for a queue that has no slot.
+void add_event_rows(ReturnSetInfo *result, int32 queue_id, const CountedSlot &counted,
                     TimestampTz now) {
-    auto minute = static_cast<uint32>(now / core::microseconds_per_minute);
+    bool none = counted.slot == nullptr;
     for (size_t i = 0; i < core::job_event_count; i++) {
-        bool none = counted.slot == nullptr;
+        EventFigures figures = none ? EventFigures{} : figures_of_event(counted.slot, i, now);
         Datum values[] = {
-            Int32GetDatum(queue_id == nullptr ? 0 : *queue_id),
+            Int32GetDatum(queue_id),
             name_datum(core::job_event_names[i]),
-            Int64GetDatum(none ? 0
-                               : static_cast<int64>(pg_atomic_read_u64(&counted.slot->totals[i]))),
-            Int64GetDatum(none ? 0 : recent_count(counted.slot->recent[i], minute)),
+            Int64GetDatum(figures.total),
+            Int64GetDatum(figures.recent),
+            Float8GetDatum(figures.per_second),
             TimestampTzGetDatum(counted.reset_at),
         };
-        bool nulls[lengthof(values)] = {queue_id == nullptr, false, none, none, none};
+        bool nulls[lengthof(values)] = {false, false, none, none, none, none};
         add_result_row(result, values, nulls, lengthof(values));
     }
 }
@@ -150,11 +183,12 @@ FAULTLINE_FUNCTION(faultline_queue_figures) {
     using namespace faultline;
     ReturnSetInfo *result = start_result(fcinfo);
     TimestampTz now = clock_now();
+    TimestampTz real_now = waiting_clock();
     QueueList queues = list_queues(true);
     RowBudget budget = new_row_budget();
     for (int i = 0; i < queues.count; i++) {
         CHECK_FOR_INTERRUPTS();
-        add_figures(result, queues.ids[i], now, budget);
+        add_figures(result, queues.ids[i], now, real_now, budget);
     }
     return static_cast<Datum>(0);
 }
@@ -166,7 +200,7 @@ FAULTLINE_FUNCTION(faultline_event_totals) {
     QueueList queues = list_queues(true);
     for (int i = 0; i < queues.count; i++) {
         CHECK_FOR_INTERRUPTS();
-        add_event_rows(result, &queues.ids[i], counted_slot(queues.ids[i]), now);
+        add_event_rows(result, queues.ids[i], counted_slot(queues.ids[i]), now);
     }
     return static_cast<Datum>(0);
 }
@@ -207,25 +241,6 @@ FAULTLINE_FUNCTION(faultline_stat_reset) {
     for (int i = 0; i < queues.count; i++)
         reset_queue(queues.ids[i], at);
     PG_RETURN_TIMESTAMPTZ(at);
-}
-
-// Slots of all databases: how many there are, how many are taken, and whether one was missing.
-FAULTLINE_FUNCTION(faultline_statistics_memory) {
-    using namespace faultline;
-    Statistics *statistics = shared_statistics();
-    if (statistics == nullptr) {
-        start_result(fcinfo);
-        return static_cast<Datum>(0);
-    }
-    int used = 0;
-    for (int i = overflow_slot + 1; i < statistics->slot_count; i++)
-        used += OidIsValid(statistics_slot(i)->owner.database_id);
-    Datum values[] = {Int64GetDatum(statistics->slot_count - 1), Int64GetDatum(used),
-                      Int64GetDatum(static_cast<int64>(statistics_segment.bytes())),
-                      BoolGetDatum(pg_atomic_read_u32(&statistics->overflowed) != 0)};
-    bool nulls[lengthof(values)] = {};
-    add_result_row(start_result(fcinfo), values, nulls, lengthof(values));
-    return static_cast<Datum>(0);
 }
 
 FAULTLINE_FUNCTION(faultline_count_purged) {

@@ -82,7 +82,7 @@ INSERT INTO verb VALUES ('enqueue_trigger', '{producer}', NULL, NULL);
 -- What the views ask, as the user who reads them.
 INSERT INTO verb VALUES ('queue_visible', '{producer,worker,operator,monitor}', NULL, NULL),
   ('payload_visible', '{producer,worker,operator,monitor}', NULL, NULL);
-INSERT INTO verb VALUES ('statistics_memory', '{operator,monitor}', 'SELECT * FROM faultline.stat_memory', '00000'),
+INSERT INTO verb VALUES ('memory_slots', '{operator,monitor}', 'SELECT * FROM faultline.stat_memory', '00000'),
   ('memory_segments', '{operator,monitor}', 'SELECT * FROM faultline.stat_memory', '00000'),
   ('open_transactions', '{operator,monitor}', 'SELECT * FROM faultline.stat_ledger', '00000');
 INSERT INTO verb SELECT name, '{producer,worker,operator,monitor}', 'SELECT * FROM faultline.' || view, '00000'

@@ -18,7 +18,7 @@ CREATE TEMP VIEW settings AS
 SELECT count(*) FROM faultline.stat_queues;
 SELECT faultline.create_queue('orders');
 SELECT * FROM settings \gx
-SELECT * FROM faultline.stat_queues;
+SELECT queue, queued, scheduled, running, dead_letters, oldest_ready_age, paused_at, exact FROM faultline.stat_queues;
 SELECT faultline.create_queue('tuned', max_attempts => 3, lease => '5 min', backoff_base => '10 s',
   backoff_factor => 1.5, backoff_max => '1 day', backoff_jitter => 0, keep_finished => '30 days',
   keep_keys => '1 day', description => 'all set', max_runtime => '1 h',

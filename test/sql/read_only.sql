@@ -66,7 +66,7 @@ SELECT substring(call FROM '\.(\w+)') AS function, pg_temp.answer(call) FROM cal
 -- Reading works.
 SELECT faultline.clock_now();
 SELECT count(*) FROM faultline.jobs WHERE queue = 'ro';
-SELECT * FROM faultline.stat_queues;
+SELECT queue, queued, scheduled, running, dead_letters, oldest_ready_age, paused_at, exact FROM faultline.stat_queues;
 SELECT count(*) FROM faultline.dead_letters;
 SELECT count(*) FROM faultline.attempts WHERE job_id BETWEEN 14001 AND 14003;
 SELECT count(*) > 0 AS status FROM faultline.status();

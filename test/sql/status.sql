@@ -18,7 +18,7 @@ SELECT * FROM status WHERE item = 'queues';
 SELECT faultline.create_queue('one', lease => '10 s', max_attempts => 1) \gset
 SELECT faultline.create_queue('two') \gset
 SELECT * FROM status;
-SELECT * FROM faultline.stat_queues ORDER BY queue;
+SELECT queue, queued, scheduled, running, dead_letters, oldest_ready_age, paused_at, exact FROM faultline.stat_queues ORDER BY queue;
 
 -- Each kind of job.
 SELECT count(faultline.enqueue('one')) FROM generate_series(1, 6);
@@ -29,7 +29,7 @@ SELECT faultline.complete(job_id, lease_token) FROM held WHERE job_id = 15002;
 SELECT faultline.pause_queue('two') \gset
 SELECT faultline.advance_clock('20 s') \gset
 SELECT * FROM status;
-SELECT * FROM faultline.stat_queues ORDER BY queue;
+SELECT queue, queued, scheduled, running, dead_letters, oldest_ready_age, paused_at, exact FROM faultline.stat_queues ORDER BY queue;
 -- Leases that ended more than 10 s ago, and the hint's cure.
 SELECT faultline.advance_clock('1 us') \gset
 SELECT * FROM status WHERE item = 'leases';

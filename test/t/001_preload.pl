@@ -24,7 +24,7 @@ SELECT faultline.advance_clock('1 min');
 SELECT faultline.expire_leases();
 SELECT * FROM faultline.maintain() WHERE error IS NOT NULL;
 SELECT job_id, state, attempt, next_run_at, last_error FROM faultline.jobs ORDER BY job_id;
-SELECT * FROM faultline.stat_queues;
+SELECT queue, queued, scheduled, running, dead_letters, exact FROM faultline.stat_queues;
 SELECT * FROM faultline.check_invariants();
 SQL
 

@@ -162,6 +162,17 @@ for my $worker (1 .. 3) {
 is(total('dear', 'retried'), '30', 'retries of three sessions');
 is(total('dear', 'retries_deferred'), '17', 'share one budget: ten, and three for thirty first starts');
 sql(q{SELECT faultline.drop_queue('dear', true)});
+
+# stat_queues has the same figures, a column for each event.
+is(sql(q{SELECT count(*), count(*) FILTER (WHERE c.value::numeric > 0),
+        count(*) FILTER (WHERE c.value::numeric IS DISTINCT FROM e.total OR q.stats_reset <> e.stats_reset)
+    FROM faultline.stat_queues q CROSS JOIN LATERAL jsonb_each_text(to_jsonb(q)) c (name, value)
+    JOIN faultline.stat_events e ON (e.queue, e.event) = (q.queue, c.name)}), '16|7|0',
+    'stat_queues has the totals of stat_events');
+is(sql(q{SELECT count(*), count(*) FILTER (WHERE c.value::numeric BETWEEN 0.016 AND 0.021) FROM faultline.stat_queues q
+    CROSS JOIN LATERAL jsonb_each_text(to_jsonb(q)) c (name, value)
+    JOIN faultline.stat_events e ON (e.queue, e.event || '_per_second') = (q.queue, c.name)
+    WHERE e.event <> 'completed'}), '2|2', 'five in less than five minutes, by the second');
 my $as_prepared = q{BEGIN; SELECT faultline.enqueue('exact'); PREPARE TRANSACTION 'p'};
 sql($as_prepared);
 is(total('exact', 'enqueued'), '6', 'a prepared transaction counts');
@@ -244,8 +255,9 @@ $_->quit for $writer, $reader, $locker;
 
 # More queues than slots: they work, uncounted; a dropped queue gives its slot to another.
 sql(q{SELECT faultline.create_queue('q' || i), faultline.enqueue('q' || i) FROM generate_series(1, 8) i});
-is(sql(q{SELECT slots, slots_used, overflowed FROM faultline.statistics_memory()}), '8|8|t',
-    'all slots are taken');
+my $slots_used = q{SELECT slots_used FROM faultline.stat_memory WHERE segment = 'statistics'};
+is(sql(q{SELECT slots, slots_used, overflowed FROM faultline.stat_memory WHERE segment = 'statistics'}),
+    '8|8|t', 'all slots are taken');
 is(sql($said), sql($counted), 'depths of the others are counted at each look');
 is(sql(q{SELECT count(*) FROM faultline.stat_events WHERE event = 'enqueued' AND total IS NULL}), '4',
     'their totals are not known');
@@ -259,10 +271,10 @@ sql('CREATE DATABASE gone');
 create_extension($node, 'gone');
 sql(q{SELECT faultline.drop_queue(queue, true) FROM faultline.stat_queues});
 $node->safe_psql('gone', q{SELECT faultline.create_queue('x'); SELECT faultline.enqueue('x')});
-is(sql('SELECT slots_used FROM faultline.statistics_memory()'), '1', 'another database has a slot');
+is(sql($slots_used), '1', 'another database has a slot');
 sql('DROP DATABASE gone');
 sql('SELECT * FROM faultline.maintain()');
-is(sql('SELECT slots_used FROM faultline.statistics_memory()'), '0', 'once dropped, it has not');
+is(sql($slots_used), '0', 'once dropped, it has not');
 
 sub wait_until_stopped {
     my ($process) = @_;

@@ -60,6 +60,14 @@ is(sql('SELECT job_id, queue, worker, attempt, running_for > interval \'0\', lea
     FROM faultline.stat_activity'), "$job|mail|robin|1|t|t", 'stat_activity has the running job');
 is(sql('SELECT worker, queue, running, finished, failed, expired, claimed FROM faultline.stat_workers'),
     'robin|mail|1|0|0|0|1', 'stat_workers its worker');
+is(sql(q{SELECT string_agg(segment || ': ' || slots_used || ' ' || holds, ', ') FROM faultline.stat_memory
+    WHERE slots_used > 0 AND holds <> 'databases'}), 'leases: 1 running jobs, ready windows: 1 queues, ready windows: 2 ready jobs, '
+      . 'statistics: 1 queues, workers by name: 1 workers', 'stat_memory what they take');
+is(sql(q{SELECT m.slots FROM (VALUES ('running jobs'), ('ready jobs'), ('workers')) h (holds)
+    JOIN faultline.stat_memory m USING (holds) ORDER BY 1}), "256\n8192\n65536",
+    'and what they could');
+is(sql(q{SELECT count(DISTINCT segment) = count(bytes), count(slots) + 1 = count(*) FROM faultline.stat_memory}),
+    't|t', 'each segment has its size once, and all but the locks have slots');
 sql(q{SELECT faultline.pause_queue('mail')});
 is(items(), '', 'a paused queue is nobody\'s trouble');
 sql(q{SELECT faultline.resume_queue('mail')});
@@ -72,6 +80,32 @@ is(samples(), $samples, 'the same samples after all that');
 sql(q{SELECT faultline.cancel(array_agg(job_id)) FROM faultline.jobs WHERE state = 'queued';
     SELECT faultline.stat_reset()});
 is(items(), '', 'well again');
+my $waiting = $node->background_psql('postgres', on_error_stop => 0);
+my $waiter = $waiting->query_safe('SELECT pg_backend_pid()');
+background_call($waiting, q{CALL faultline.wait_for_jobs('{mail}')});
+ok($node->poll_query_until('postgres',
+    q{SELECT slots_used = 1 FROM faultline.stat_memory WHERE segment = 'waiters'}), 'a session that waits');
+sql("SELECT pg_cancel_backend($waiter)");
+end_call($waiting);
+is(sql(q{SELECT slots_used FROM faultline.stat_memory WHERE segment = 'waiters'}), '0', 'and waits no more');
+$waiting->quit;
+
+# Everything that an operator looks at fits into 100 columns of psql, with \x auto.
+sub lines_of {
+    my ($view) = @_;
+    my ($output) = run_command([ 'psql', '-X', '-d', $node->connstr('postgres'), '-P', 'columns=100',
+        '-P', 'expanded=auto', '-P', 'pager=off', '-c', "SELECT * FROM faultline.$view" ]);
+    return split /\n/, $output;
+}
+sql(q{SELECT faultline.enqueue_many('mail', '{1,2}'); SELECT count(*) FROM faultline.claim('mail', 'robin', 1, '1 h')});
+for my $view (split /\n/, sql(q{SELECT relname FROM pg_class WHERE relkind = 'v' AND relname LIKE 'stat\_%'
+    AND relnamespace = 'faultline'::regnamespace})) {
+    my @lines = lines_of($view);
+    cmp_ok(scalar @lines, '>=', 3, "$view has rows");
+    is(join("\n", grep { length > 100 } @lines), '', "$view reads well at 100 columns");
+}
+sql(q{SELECT faultline.cancel(array_agg(job_id)) FROM faultline.jobs WHERE state = 'queued';
+    SELECT faultline.complete(job_id, lease_token) FROM faultline.live_jobs; SELECT faultline.stat_reset()});
 
 # Who keeps the horizon back: a session, a prepared transaction, a replication slot.
 my $session = $node->background_psql('postgres');
