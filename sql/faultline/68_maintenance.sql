@@ -85,13 +85,14 @@ COMMENT ON FUNCTION faultline.worker_is_wanted() IS
   'Internal: whether faultline.background_worker and faultline.databases let the background worker serve this database.';
 
 CREATE FUNCTION faultline.process_present(kind integer) RETURNS boolean
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT EXISTS (
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (
     SELECT FROM pg_locks l
       JOIN pg_database d ON d.datname = current_database()
      WHERE l.locktype = 'object' AND l.database = 0 AND l.classid = 'pg_database'::regclass
-       AND l.objid IN (0, d.oid) AND l.objsubid = process_present.kind AND l.granted)
-$$;
+       AND l.objid IN (0, d.oid) AND l.objsubid = process_present.kind AND l.granted);
+END $$;
 COMMENT ON FUNCTION faultline.process_present(integer) IS
   'Internal: whether the launcher (1) or the worker (2) of the background worker is there for this database.';
 
@@ -106,17 +107,29 @@ DECLARE
   launched CONSTANT boolean := faultline.process_present(1);
   refused_since CONSTANT timestamptz := faultline.workers_refused_since();
   last_look timestamptz;
+  late boolean;
   failing record;
 BEGIN
   SELECT max(s.last_started_at) INTO last_look FROM faultline.duty_statistics s;
+  late := coalesce(last_look, (SELECT min(q.created_at) FROM faultline.queues q WHERE q.dropped_at IS NULL))
+          < faultline.clock_now() - late_after;
   item := 'worker'; state := 'info'; hint := NULL;
   IF pg_is_in_recovery() THEN
     detail := 'there is none on a standby; it starts with the promotion';
-  ELSIF NOT wanted THEN
-    detail := 'switched off here by faultline.background_worker or faultline.databases; call maintain() yourself';
-  ELSIF NOT launched AND NOT preloaded THEN
-    detail := 'not started; start it until the next restart of the server, or call maintain() yourself';
-    hint := 'SELECT faultline.start_worker();';
+  ELSIF NOT wanted OR NOT (launched OR preloaded) THEN
+    detail := CASE WHEN wanted THEN 'not started'
+                   WHEN current_setting('faultline.background_worker')::boolean THEN 'switched off here by faultline.databases'
+                   ELSE 'switched off by faultline.background_worker' END;
+    hint := CASE WHEN wanted THEN 'SELECT faultline.start_worker(); -- until the next restart of the server'
+                 WHEN current_setting('faultline.background_worker')::boolean THEN 'ALTER SYSTEM RESET faultline.databases; SELECT pg_reload_conf();'
+                 ELSE 'ALTER SYSTEM SET faultline.background_worker = on; SELECT pg_reload_conf();' END;
+    IF late THEN
+      state := 'warning';
+      detail := format('%s, and nobody has called maintain() since %s: leases of dead workers do not end on time, and partitions are not made',
+                       detail, coalesce(last_look::text, 'the first queue was made'));
+    ELSE
+      detail := detail || '; call maintain() yourself';
+    END IF;
   ELSIF NOT launched THEN
     state := 'warning'; detail := 'its launcher does not run, though the library is preloaded';
     hint := 'Look into the log of the server, which starts it again every second.';
@@ -125,8 +138,7 @@ BEGIN
     detail := format('all of max_worker_processes are in use since %s', refused_since);
     hint := format('ALTER SYSTEM SET max_worker_processes = %s; -- then restart the server',
                    current_setting('max_worker_processes')::integer + current_setting('faultline.max_workers')::integer);
-  ELSIF coalesce(last_look, (SELECT min(q.created_at) FROM faultline.queues q))
-        < faultline.clock_now() - late_after THEN
+  ELSIF late THEN
     state := 'warning'; detail := format('it was here last at %s', coalesce(last_look::text, 'no time'));
     hint := 'SELECT * FROM faultline.maintain(); -- and look into the log of the server';
   ELSE

@@ -29,6 +29,8 @@ SELECT duty, last_start, last_success, runs, done, failures, lag FROM faultline.
 -- Overdue: a duty that should run each minute, an hour later.
 SELECT faultline.set_clock('2026-03-01 01:01Z') \gset
 SELECT duty, lag FROM faultline.stat_maintenance WHERE duty = 'expire_leases';
+-- Then it is no choice any more that nobody does it.
+SELECT item, state, detail, hint FROM faultline.health() WHERE item = 'worker' \gx
 
 -- A duty that fails is named, by health() too, until it goes well; the others go on.
 CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -40,8 +40,9 @@ $standby->stop;
 
 # Without preload.
 my $node = new_node('plain', conf => "faultline.naptime = '100 ms'\n");
-is($node->safe_psql('postgres', q{SELECT state, hint FROM faultline.status()
-    WHERE item = 'worker'}), 'info|SELECT faultline.start_worker();', 'status() says what to do');
+is($node->safe_psql('postgres', q{SELECT state, hint FROM faultline.status() WHERE item = 'worker'}),
+    'info|SELECT faultline.start_worker(); -- until the next restart of the server',
+    'status() says what to do');
 is($node->safe_psql('postgres', 'SELECT faultline.start_worker()'), 'started', 'it is started');
 is($node->safe_psql('postgres', 'SELECT faultline.start_worker()'), 'already_running',
     'a second time it runs already');
