@@ -3,7 +3,10 @@
 
 CREATE FUNCTION faultline.horizon_holders()
   RETURNS TABLE (holder text, transactions bigint, since timestamptz, cure text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT format('session %s%s (%s, %s)', a.pid, coalesce(' of ' || a.usename, ''),
                 coalesce(nullif(a.application_name, ''), a.backend_type), coalesce(a.state, 'no state')),
          age(a.backend_xmin)::bigint, a.xact_start, format('SELECT pg_terminate_backend(%s);', a.pid)
@@ -24,7 +27,7 @@ CREATE FUNCTION faultline.horizon_holders()
   SELECT format('prepared transaction %s of %s', p.gid, p.owner), age(p.transaction)::bigint, p.prepared,
          format('ROLLBACK PREPARED %L; -- or COMMIT PREPARED, as its coordinator decided', p.gid)
     FROM pg_prepared_xacts p WHERE p.database = current_database()
-  ORDER BY 2 DESC
-$$;
+  ORDER BY 2 DESC;
+END $$;
 COMMENT ON FUNCTION faultline.horizon_holders() IS
   'Internal: sessions, standbys, replication slots and prepared transactions that keep the snapshot horizon back, the oldest first; since when, if that is known, and the command that ends it.';

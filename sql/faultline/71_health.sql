@@ -134,23 +134,29 @@ END $$;
 COMMENT ON FUNCTION faultline.queue_status() IS 'Internal: the items of status() about jobs and queues.';
 
 CREATE FUNCTION faultline.lease_status() RETURNS TABLE (item text, state text, detail text, hint text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT 'leases', CASE WHEN o.overdue > 0 THEN 'warning' ELSE 'ok' END,
          format('%s leases ended more than 10 s ago and are not settled', o.overdue),
          CASE WHEN o.overdue > 0 THEN 'SELECT * FROM faultline.maintain();' END
     FROM (SELECT count(*) AS overdue FROM faultline.running_jobs() r
-           WHERE r.lease_expires_at < faultline.clock_now() - interval '10 s') o
-$$;
+           WHERE r.lease_expires_at < faultline.clock_now() - interval '10 s') o;
+END $$;
 COMMENT ON FUNCTION faultline.lease_status() IS 'Internal: the item of status() about leases.';
 
 CREATE FUNCTION faultline.statistics_status() RETURNS TABLE (item text, state text, detail text, hint text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT 'statistics',
          CASE WHEN m.slots IS NULL THEN 'info' WHEN m.overflowed THEN 'warning' ELSE 'ok' END,
          CASE WHEN m.slots IS NULL THEN 'nothing is counted without preload; depths are counted at each look'
               WHEN m.overflowed THEN format('more queues than the %s that have room in shared memory: the others are slower and not counted', m.slots)
               ELSE 'all queues are counted' END,
          CASE WHEN m.overflowed THEN format('ALTER SYSTEM SET faultline.max_queues = %s; -- then restart the server', 2 * m.slots) END
-    FROM (SELECT) one LEFT JOIN faultline.memory_slots() m ON m.segment = 'statistics'
-$$;
+    FROM (SELECT) one LEFT JOIN faultline.memory_slots() m ON m.segment = 'statistics';
+END $$;
 COMMENT ON FUNCTION faultline.statistics_status() IS 'Internal: the item of status() about counters.';

@@ -270,7 +270,10 @@ COMMENT ON FUNCTION faultline.resolve_finding_as_owner(bigint, text) IS
 -- The guards that must fire for everybody.  Restoring data alone with --disable-triggers switches them
 -- back to firing for ordinary sessions only.
 CREATE FUNCTION faultline.weak_guards() RETURNS TABLE (guard text, cure text)
-  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT g.table_name || '.' || g.trigger_name || CASE WHEN t.oid IS NULL THEN ' is missing' ELSE '' END,
          CASE WHEN t.oid IS NOT NULL THEN
            format('ALTER TABLE faultline.%I ENABLE ALWAYS TRIGGER %I;', g.table_name, g.trigger_name) END
@@ -283,7 +286,7 @@ CREATE FUNCTION faultline.weak_guards() RETURNS TABLE (guard text, cure text)
     LEFT JOIN pg_trigger t ON t.tgrelid = format('faultline.%I', g.table_name)::regclass
                           AND t.tgname = g.trigger_name AND NOT t.tgisinternal
    WHERE t.tgenabled IS DISTINCT FROM 'A'
-   ORDER BY g.table_name, g.trigger_name
-$$;
+   ORDER BY g.table_name, g.trigger_name;
+END $$;
 COMMENT ON FUNCTION faultline.weak_guards() IS
   'Internal: triggers of the extension that are missing or do not fire for everybody, each with the command that makes it do so.';

@@ -1,6 +1,9 @@
 -- Metrics for Prometheus: one list of families, one list of samples, put together as text.  Labels
 -- are queues, duties and tables, never jobs, workers or keys; every queue has all its samples from
 -- the start, so that rate() misses no first event.
+--
+-- The functions are PL/pgSQL, which keeps their plans for the session: planning takes longer than
+-- running them.
 
 CREATE FUNCTION faultline.metric_families() RETURNS TABLE (name text, kind text, unit text, help text)
   LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -59,15 +62,19 @@ $$;
 COMMENT ON FUNCTION faultline.metric_families() IS 'Internal: what metrics() exposes: name, type (kind), unit and help of each family.';
 
 CREATE FUNCTION faultline.metric_label(name text, value text) RETURNS text
-  LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT metric_label.name || '="'
-         || replace(replace(replace(metric_label.value, '\', '\\'), '"', '\"'), E'\n', '\n') || '"'
-$$;
+  LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN metric_label.name || '="'
+         || replace(replace(replace(metric_label.value, '\', '\\'), '"', '\"'), E'\n', '\n') || '"';
+END $$;
 COMMENT ON FUNCTION faultline.metric_label(text, text) IS 'Internal: a label with its value escaped for the text format.';
 
 -- The samples of each family, in order: labels, and what is appended to the name.
 CREATE FUNCTION faultline.queue_metrics() RETURNS TABLE (family text, suffix text, labels text, value text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH f AS MATERIALIZED (SELECT * FROM faultline.queue_figures()),
   q AS MATERIALIZED (
     SELECT f.*, faultline.metric_label('queue', d.name) AS label, d.paused_at, d.description
@@ -103,12 +110,15 @@ CREATE FUNCTION faultline.queue_metrics() RETURNS TABLE (family text, suffix tex
                  FROM faultline.running_jobs() r LEFT JOIN faultline.worker_totals() w USING (queue_id, worker)
                 GROUP BY r.queue_id) x USING (queue_id)
    CROSS JOIN LATERAL (VALUES ('faultline_workers', coalesce(x.workers, 0)::text),
-                              ('faultline_worker_oldest_heartbeat_age_seconds', coalesce(x.age, 0)::text)) AS s (family, value)
-$$;
+                              ('faultline_worker_oldest_heartbeat_age_seconds', coalesce(x.age, 0)::text)) AS s (family, value);
+END $$;
 COMMENT ON FUNCTION faultline.queue_metrics() IS 'Internal: samples of metrics() about queues.';
 
 CREATE FUNCTION faultline.latency_metrics() RETURNS TABLE (family text, suffix text, labels text, value text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH h AS MATERIALIZED (
     SELECT CASE l.measure WHEN 'wait' THEN 'faultline_job_wait_seconds' WHEN 'run' THEN 'faultline_job_run_seconds'
                           ELSE 'faultline_claim_seconds' END AS family,
@@ -126,13 +136,16 @@ CREATE FUNCTION faultline.latency_metrics() RETURNS TABLE (family text, suffix t
              (sum(u.number) OVER (ORDER BY u.bucket))::text AS value
         FROM unnest(h.buckets) WITH ORDINALITY AS u (number, bucket)
       UNION ALL SELECT '_sum', '', h.sum_seconds::text
-      UNION ALL SELECT '_count', '', h.number::text) s
-$$;
+      UNION ALL SELECT '_count', '', h.number::text) s;
+END $$;
 COMMENT ON FUNCTION faultline.latency_metrics() IS 'Internal: histograms of metrics().';
 
 CREATE FUNCTION faultline.table_sizes()
   RETURNS TABLE (table_name text, bytes bigint, live_tuples bigint, dead_tuples bigint)
-  LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   SELECT t.name, sum(pg_total_relation_size(p.oid))::bigint, sum(pg_stat_get_live_tuples(p.oid))::bigint,
          sum(pg_stat_get_dead_tuples(p.oid))::bigint
     FROM unnest('{live_jobs,finished_jobs,ended_attempts,failed_jobs,idempotency_keys,ledger_transactions,ledger_entries,ledger_accounts,job_events}'::text[])
@@ -141,15 +154,20 @@ CREATE FUNCTION faultline.table_sizes()
       SELECT c.oid FROM pg_class c WHERE c.oid = format('faultline.%I', t.name)::regclass
       UNION ALL
       SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = format('faultline.%I', t.name)::regclass) p
-   GROUP BY t.name, t.position ORDER BY t.position
-$$;
+   GROUP BY t.name, t.position ORDER BY t.position;
+END $$;
 COMMENT ON FUNCTION faultline.table_sizes() IS
   'Internal: size and rows, as PostgreSQL''s statistics estimate them, of the tables, with their partitions.';
 
 CREATE FUNCTION faultline.server_metrics() RETURNS TABLE (family text, suffix text, labels text, value text)
-  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH t AS MATERIALIZED (SELECT * FROM faultline.table_sizes()),
-  d AS MATERIALIZED (SELECT m.*, faultline.metric_label('task', m.duty) AS label FROM faultline.stat_maintenance m)
+  h AS MATERIALIZED (SELECT * FROM faultline.horizon_holders()),
+  m AS MATERIALIZED (SELECT * FROM faultline.memory_slots() s WHERE s.segment = 'statistics'),
+  d AS MATERIALIZED (SELECT s.*, faultline.metric_label('task', s.duty) AS label FROM faultline.stat_maintenance s)
   SELECT 'faultline_build_info', '', faultline.metric_label('version', e.extversion) || ','
          || faultline.metric_label('server_version', current_setting('server_version')), '1'
     FROM pg_extension e WHERE e.extname = 'faultline'
@@ -176,16 +194,18 @@ CREATE FUNCTION faultline.server_metrics() RETURNS TABLE (family text, suffix te
   UNION ALL SELECT 'faultline_table_dead_tuples', '', 'table="' || t.table_name || '"', t.dead_tuples::text FROM t
   UNION ALL
   SELECT 'faultline_oldest_xmin_age_seconds', '', '',
-         coalesce(max(extract(epoch FROM faultline.waiting_now() - h.since)), 0)::text FROM faultline.horizon_holders() h
-  UNION ALL SELECT 'faultline_oldest_xmin_age_transactions', '', '', coalesce(max(h.transactions), 0)::text FROM faultline.horizon_holders() h
+         coalesce(max(extract(epoch FROM faultline.waiting_now() - h.since)), 0)::text FROM h
+  UNION ALL SELECT 'faultline_oldest_xmin_age_transactions', '', '', coalesce(max(h.transactions), 0)::text FROM h
   UNION ALL SELECT 'faultline_wraparound_age_transactions', '', '', age(b.datfrozenxid)::text FROM pg_database b WHERE b.datname = current_database()
-  UNION ALL SELECT 'faultline_statistics_slots', '', '', m.slots::text FROM faultline.memory_slots() m WHERE m.segment = 'statistics'
-  UNION ALL SELECT 'faultline_statistics_slots_used', '', '', m.slots_used::text FROM faultline.memory_slots() m WHERE m.segment = 'statistics'
-$$;
+  UNION ALL SELECT 'faultline_statistics_slots', '', '', m.slots::text FROM m
+  UNION ALL SELECT 'faultline_statistics_slots_used', '', '', m.slots_used::text FROM m;
+END $$;
 COMMENT ON FUNCTION faultline.server_metrics() IS 'Internal: samples of metrics() about the database and its maintenance.';
 
 CREATE FUNCTION faultline.metrics() RETURNS text
-  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (
   WITH samples AS MATERIALIZED (
     SELECT s.* FROM (SELECT * FROM faultline.queue_metrics() UNION ALL SELECT * FROM faultline.latency_metrics()
                      UNION ALL SELECT * FROM faultline.server_metrics()) s
@@ -197,7 +217,7 @@ CREATE FUNCTION faultline.metrics() RETURNS text
   SELECT string_agg(format(E'# HELP %s %s\n# TYPE %s %s\n', f.name, f.help, f.name, f.kind)
                     || coalesce(t.lines, ''), '' ORDER BY f.position)
     FROM faultline.metric_families() WITH ORDINALITY AS f (name, kind, unit, help, position)
-    LEFT JOIN texts t ON t.family = f.name
-$$;
+    LEFT JOIN texts t ON t.family = f.name);
+END $$;
 COMMENT ON FUNCTION faultline.metrics() IS
   'All metrics of this database in the text format of Prometheus. Costs the same however many jobs there are. Without preload the families of counters have no samples. Names and descriptions of all queues show to whoever may call it.';

@@ -171,8 +171,8 @@ PreparedChange *prepared_changes() { return array_at<PreparedChange>(own_layout(
 TransactionId *count_running() { return array_at<TransactionId>(own_layout().running); }
 
 int find_slot(const SlotOwner &owner) {
-    // A session works for few queues.
-    static int found_last[8];
+    // Those who work use few queues, those who look use all of them.
+    static int found_last[1024];
     int &cached = found_last[static_cast<uint32>(owner.queue_id) % lengthof(found_last)];
     if (statistics_slot(cached)->owner == owner)
         return cached;
