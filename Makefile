@@ -49,7 +49,7 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak simulate fuzz conformance worker-figures docs lab \
+        format bench drain model soak simulate fuzz conformance worker-figures docs lab incident \
         new-failure-mode FORCE
 
 all: ## build the extension (the default)
@@ -111,7 +111,7 @@ test-tap: setup ## test/t: crashes, restarts, dumps, on clusters of their own
 test-readme: setup ## the README's commands do what it says
 test-valgrind: setup ## the unit tests under valgrind memcheck
 test-demo: setup ## the demo, every figure of it checked
-test-ops: setup ## alerts, dashboard, exporters and runbooks against live metrics
+test-ops: setup ## alerts, dashboard, exporters and runbooks; a short incident
 test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-conformance: setup ## scenarios and random histories against the reference queue
@@ -165,6 +165,9 @@ conformance: setup ## the server against the reference queue; ARGS="--histories 
 
 worker-figures: setup ## how soon a dead client's job runs again, and what an idle server costs
 	@lab/drills/worker-figures $(ARGS)
+
+incident: setup ## a scripted incident, watched by a real Prometheus; ARGS=--record writes the page
+	@ops/incident $(ARGS)
 
 docs: setup ## write docs/reference.md from the catalogs; check the links between the pages
 	@scripts/generate-reference
