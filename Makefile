@@ -49,8 +49,8 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak simulate fuzz conformance worker-figures docs lab incident \
-        new-failure-mode FORCE
+        format bench drain model soak simulate fuzz conformance mutants worker-figures docs lab \
+        incident new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -116,16 +116,17 @@ test-lab: setup ## the failure modes of `make lab`
 test-model: setup ## the protocol's model and its mutants (Spin)
 test-conformance: setup ## scenarios and random histories against the reference queue
 test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats itself
+test-mutants: setup ## some of the mutants of `make mutants`: does being wrong get noticed?
 test-fuzz: setup ## 20,000 calls with garbage
 test-drill: setup ## the drill of `make drain` with 50,000 jobs
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
-    test-lab test-model test-conformance test-simulator test-fuzz test-drill test-bench \
-    test-ops: test-%:
+    test-lab test-model test-conformance test-simulator test-mutants test-fuzz \
+    test-drill test-bench test-ops: test-%:
 	@scripts/test $*
 .PHONY: test-unit test-regress test-isolation test-pgtap test-tap test-readme \
         test-valgrind test-demo test-lab test-model test-conformance \
-        test-simulator test-fuzz test-drill test-bench test-ops
+        test-simulator test-mutants test-fuzz test-drill test-bench test-ops
 
 lint: setup ## rules that a machine can check; each message says what to do
 	@scripts/test lint
@@ -162,6 +163,9 @@ fuzz: setup ## every function with garbage, and sqlsmith; ARGS="--calls 1000000 
 
 conformance: setup ## the server against the reference queue; ARGS="--histories 1000"
 	@lab/conformance/conformance $(ARGS)
+
+mutants: setup ## the product with a decision wrong, one after the other: who notices? NAMES=...
+	@lab/mutants/run $(ARGS) $(NAMES)
 
 worker-figures: setup ## how soon a dead client's job runs again, and what an idle server costs
 	@lab/drills/worker-figures $(ARGS)

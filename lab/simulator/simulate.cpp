@@ -24,6 +24,7 @@ struct Options {
     int twice = 0; // so many of the seeds are run again
     bool require_marks = false;
     bool as_it_is = false; // a failing run is not made small
+    bool until_failure = false;
 };
 
 struct SeedRange {
@@ -142,6 +143,9 @@ int simulate(const Options &options) {
     for (std::uint64_t seed = range.first; seed <= range.last; ++seed) {
         const bool again = seed - range.first < static_cast<std::uint64_t>(options.twice);
         good = run_seed(cluster, options, seed, again, summary) && good;
+        if (!good && options.until_failure) {
+            break;
+        }
     }
     summary.print();
     if (!options.json.empty()) {
@@ -171,6 +175,7 @@ int main(int argc, char **argv) {
     app.add_option("--twice", options.twice, "Runs so many seeds again: same history?");
     app.add_flag("--require-marks", options.require_marks, "Fails when a mark was never hit");
     app.add_flag("--as-it-is", options.as_it_is, "Does not make a failing run small");
+    app.add_flag("--until-failure", options.until_failure, "Ends with the first seed that fails");
     CLI11_PARSE(app, argc, argv);
     try {
         return faultline::simulator::simulate(options);
