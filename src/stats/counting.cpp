@@ -18,6 +18,8 @@ struct PendingLatency {
     int64 sum_microseconds;
 };
 
+static_assert(core::latency_count <= 32);
+
 struct Pending {
     Pending *next; // the items of inner subtransactions come first
     int level;     // of nested transactions
@@ -27,9 +29,9 @@ struct Pending {
     uint32 worker_generation;
     DepthMark depth_mark;
     DepthChange depth_change;
-    bool dropped; // the queue
-    bool has_latencies;
-    bool seen; // the worker, or one that asks the queue for jobs
+    bool dropped;          // the queue
+    uint32 latencies_used; // a bit each
+    bool seen;             // the worker, or one that asks the queue for jobs
     int64 events[core::job_event_count];
     PendingLatency latencies[core::latency_count];
 };
@@ -93,7 +95,7 @@ void add_latency(Pending *item, core::Latency latency, int64 microseconds) {
     histogram.buckets[core::latency_bucket(microseconds)]++;
     // The clock may have been set back meanwhile.
     histogram.sum_microseconds += Max(microseconds, 0);
-    item->has_latencies = true;
+    item->latencies_used |= 1U << static_cast<uint32>(latency);
 }
 
 void merge(Pending *into, const Pending *from) {
@@ -101,12 +103,14 @@ void merge(Pending *into, const Pending *from) {
         into->events[i] += from->events[i];
     for (int i = 0; i < depth_count; i++)
         into->depth_change[i] += from->depth_change[i];
-    for (size_t i = 0; from->has_latencies && i < core::latency_count; i++) {
+    for (size_t i = 0; i < core::latency_count; i++) {
+        if ((from->latencies_used & 1U << i) == 0)
+            continue;
         for (size_t bucket = 0; bucket < core::latency_bucket_count; bucket++)
             into->latencies[i].buckets[bucket] += from->latencies[i].buckets[bucket];
         into->latencies[i].sum_microseconds += from->latencies[i].sum_microseconds;
     }
-    into->has_latencies = into->has_latencies || from->has_latencies;
+    into->latencies_used |= from->latencies_used;
     into->dropped = into->dropped || from->dropped;
     into->seen = into->seen || from->seen;
 }
@@ -183,6 +187,8 @@ void flush_events(QueueSlot *slot, const Pending *item, TimestampTz now) {
 
 void flush_latencies(QueueSlot *slot, const Pending *item) {
     for (size_t i = 0; i < core::latency_count; i++) {
+        if ((item->latencies_used & 1U << i) == 0)
+            continue;
         const PendingLatency &latency = item->latencies[i];
         for (size_t bucket = 0; bucket < core::latency_bucket_count; bucket++)
             if (latency.buckets[bucket] != 0)
@@ -217,8 +223,7 @@ void flush(const Pending *item, bool prepared) {
     if (item->slot != overflow_slot && slot->owner != item->owner)
         return;
     flush_events(slot, item, GetCurrentTransactionStopTimestamp());
-    if (item->has_latencies)
-        flush_latencies(slot, item);
+    flush_latencies(slot, item);
     if (prepared)
         prepare_depth_change(item->slot, item->depth_change);
     else if (item->dropped && item->slot != overflow_slot)

@@ -45,12 +45,20 @@ Layout layout(int slots, int prepared, int running) {
     return at;
 }
 
-Layout own_layout() {
-    return layout(shared->slot_count, shared->prepared_max, shared->running_max);
-}
+// The arrays of this process's `shared`, found once: a commit asks for them many times.
+QueueSlot *slots = nullptr;
+PreparedChange *prepared = nullptr;
+TransactionId *running = nullptr;
 
 template <typename Element> Element *array_at(Size offset) {
     return reinterpret_cast<Element *>(reinterpret_cast<char *>(shared) + offset);
+}
+
+void find_arrays() {
+    Layout at = layout(shared->slot_count, shared->prepared_max, shared->running_max);
+    slots = array_at<QueueSlot>(at.slots);
+    prepared = array_at<PreparedChange>(at.prepared);
+    running = array_at<TransactionId>(at.running);
 }
 
 Size segment_bytes() { return layout(slot_count(), prepared_max(), running_max()).end; }
@@ -82,8 +90,10 @@ void init_atomics(QueueSlot *slot) {
 
 void attach_segment(void *memory, bool is_new) {
     shared = static_cast<Statistics *>(memory);
-    if (!is_new)
+    if (!is_new) {
+        find_arrays();
         return;
+    }
     init_shared_lock(&shared->lock);
     init_statistics();
     if (!IsUnderPostmaster) {
@@ -157,6 +167,7 @@ void init_statistics() {
     shared->prepared_max = prepared_max();
     shared->running_max = running_max();
     shared->count = {.slot = -1};
+    find_arrays();
     for (int i = 0; i < shared->slot_count; i++)
         init_atomics(statistics_slot(i));
     reset_slot(statistics_slot(overflow_slot), waiting_clock());
@@ -164,11 +175,11 @@ void init_statistics() {
 
 Statistics *shared_statistics() { return shared; }
 
-QueueSlot *statistics_slot(int slot) { return array_at<QueueSlot>(own_layout().slots) + slot; }
+QueueSlot *statistics_slot(int slot) { return slots + slot; }
 
-PreparedChange *prepared_changes() { return array_at<PreparedChange>(own_layout().prepared); }
+PreparedChange *prepared_changes() { return prepared; }
 
-TransactionId *count_running() { return array_at<TransactionId>(own_layout().running); }
+TransactionId *count_running() { return running; }
 
 int find_slot(const SlotOwner &owner) {
     // Those who work use few queues, those who look use all of them.
