@@ -30,6 +30,7 @@ constexpr double run_seconds_max = 3'600;
 constexpr double rate_max = 1e6;
 constexpr std::int64_t ready_max = 100'000'000;
 constexpr int jobs_max = 1'000'000;
+constexpr int queues_max = 2'000; // see bench/run
 
 void add_options(CLI::App &app, const Program &program, Options &options) {
     const auto add = [&](const char *name, auto &value, const char *text, auto lowest,
@@ -50,6 +51,7 @@ void add_options(CLI::App &app, const Program &program, Options &options) {
     add("--scheduled", options.scheduled, "jobs before them that are not due", std::int64_t{1},
         ready_max);
     add("--running", options.running, "jobs before them that run", std::int64_t{1}, ready_max);
+    add("--queues", options.queues, "queues that share the jobs", 1, queues_max);
     add("--jobs", options.jobs, "jobs that one figure is taken of", 1, jobs_max);
     const std::vector<std::string> &taken = program.options;
     if (std::find(taken.begin(), taken.end(), "--peers") != taken.end())

@@ -22,7 +22,8 @@ struct Options {
     std::vector<std::int64_t> ready{1'000, 100'000, 1'000'000}; // jobs that wait
     std::int64_t scheduled = 100'000; // jobs before them in order, not due yet
     std::int64_t running = 10'000;    // jobs before them in order
-    int jobs = 1'000;                 // that one figure is taken of
+    std::vector<int> queues{1};
+    int jobs = 1'000; // that one figure is taken of
 
     // What every queue has behind it before the first run: plans that are made on tables nobody has
     // seen statistics of are not what anybody wants to measure.
