@@ -109,7 +109,8 @@ set_config($node, 'faultline.expire_leases_rows', 64);
 set_config($node, 'faultline.expire_leases_timeout', '200 ms');
 $node->safe_psql('postgres', q{SELECT faultline.create_queue('slow', lease => '100 ms', backoff_base => '1 h');
     CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS
-      'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
+      $$DECLARE began timestamptz := clock_timestamp();
+      BEGIN WHILE clock_timestamp() < began + interval '20 ms' LOOP END LOOP; RETURN NULL; END$$;
     CREATE TRIGGER slow AFTER UPDATE ON faultline.live_jobs FOR EACH ROW WHEN (new.state = 'q')
       EXECUTE FUNCTION public.slow();
     SELECT count(*) FROM faultline.enqueue_many('slow', array_fill('1'::jsonb, ARRAY[40]));
