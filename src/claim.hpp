@@ -8,8 +8,6 @@
 
 namespace faultline {
 
-inline constexpr int tokens_drawn_at_once = 64;
-
 // One call that claims, from one queue or several.
 struct Claim {
     const text *worker;
@@ -26,8 +24,6 @@ struct Claim {
     Ledger ledger;
     int64 expired_ids[core::claim_takeovers_max];
     int expired_count;
-    uint64 random_bits[tokens_drawn_at_once];
-    int random_left;
 };
 static_assert(std::is_trivially_destructible_v<Claim>);
 

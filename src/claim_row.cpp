@@ -17,15 +17,17 @@ namespace faultline {
 
 namespace {
 
-int64 draw_token(Claim &claim) {
-    if (claim.random_left == 0) {
-        int wanted = Min(tokens_drawn_at_once, claim.jobs_max - claim.jobs_claimed);
-        if (!pg_strong_random(claim.random_bits, sizeof(uint64) * wanted))
+// Drawn ahead for the calls to come: a call to the generator costs as much as many numbers.
+int64 draw_token() {
+    static uint64 random_bits[64];
+    static int left = 0;
+    if (left == 0) {
+        if (!pg_strong_random(random_bits, sizeof(random_bits)))
             ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
                     errmsg("could not generate random lease tokens"));
-        claim.random_left = wanted;
+        left = lengthof(random_bits);
     }
-    return core::token_from_random(claim.random_bits[--claim.random_left]);
+    return core::token_from_random(random_bits[--left]);
 }
 
 // What the job has to move, as its producer declared it.
@@ -104,7 +106,7 @@ RowClaim claim_row(Claim &claim, const QueuePolicy &policy, Datum queue_name, Ta
     core::LeaseTimes asked = {.claimed_at = claim.now,
                               .expires_at = add_microseconds(claim.now, lease_length),
                               .max_runtime = policy.max_runtime_microseconds};
-    Lease lease = {.token = draw_token(claim),
+    Lease lease = {.token = draw_token(),
                    .claimed_at = claim.now,
                    .expires_at = core::granted_lease_end(asked),
                    .microseconds = lease_length,

@@ -4,8 +4,8 @@
 
 #include "asynchronous_claims.hpp"
 #include "debug_point.hpp"
-#include "hash.hpp"
 #include "leases/pending.hpp"
+#include "transaction_list.hpp"
 #include "waiters/arrivals.hpp"
 #include "waiters/registry.hpp"
 #include "window/pending.hpp"
@@ -15,13 +15,13 @@ namespace faultline {
 
 namespace {
 
-HTAB *claimed_tokens = nullptr; // lives in TopTransactionContext
+TransactionList<int64> claimed_tokens;
 bool prepare_forbidden = false;
 bool verb_called = false;
 TimestampTz earliest_lease_end = no_time;
 
 void forget_transaction() {
-    claimed_tokens = nullptr;
+    claimed_tokens = {};
     prepare_forbidden = false;
     verb_called = false;
     earliest_lease_end = no_time;
@@ -97,16 +97,14 @@ void begin_verb(const char *signature) {
 
 void end_verb() { PopActiveSnapshot(); }
 
-void remember_claim(int64 lease_token) {
-    if (claimed_tokens == nullptr)
-        claimed_tokens = create_hash("faultline claims of this transaction", TopTransactionContext,
-                                     sizeof(int64), sizeof(int64));
-    hash_search(claimed_tokens, &lease_token, HASH_ENTER, nullptr);
-}
+void remember_claim(int64 lease_token) { add(claimed_tokens, lease_token); }
 
+// Searched by those alone who complete what they have just claimed, which is an error.
 bool claimed_in_this_transaction(int64 lease_token) {
-    return claimed_tokens != nullptr &&
-           hash_search(claimed_tokens, &lease_token, HASH_FIND, nullptr) != nullptr;
+    for (int i = claimed_tokens.count; i > 0; i--)
+        if (claimed_tokens.items[i - 1] == lease_token)
+            return true;
+    return false;
 }
 
 void remember_lease_end(TimestampTz lease_end) {
