@@ -81,4 +81,12 @@ std::string describe_run(client::Connection &admin, const std::string &command_l
     return text;
 }
 
+double processor_milliseconds(client::Connection &connection) {
+    std::ifstream file(fmt::format("/proc/{}/schedstat", connection.server_process_id()));
+    double nanoseconds = 0;
+    if (!(file >> nanoseconds))
+        throw std::runtime_error("could not read the time of a backend in /proc");
+    return nanoseconds / 1e6;
+}
+
 } // namespace faultline::bench

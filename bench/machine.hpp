@@ -1,4 +1,5 @@
-// Owns what a result must say of the machine, the server and its settings.
+// Owns what a result must say of the machine, the server and its settings, and what the machine
+// knows of a backend.
 #pragma once
 
 #include "faultline/connection.hpp"
@@ -13,5 +14,8 @@ void check_durable(client::Connection &admin);
 // Date, machine, server, settings and command line, a line each.
 std::string describe_run(client::Connection &admin, const std::string &command_line,
                          const std::string &revision);
+
+// How long the connection's backend has been on a processor: hardly depends on what else runs.
+double processor_milliseconds(client::Connection &connection);
 
 } // namespace faultline::bench

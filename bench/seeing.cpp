@@ -3,11 +3,11 @@
 #include "client.hpp"
 #include "database.hpp"
 #include "figures.hpp"
+#include "machine.hpp"
 #include "program.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fstream>
 #include <stdexcept>
 
 namespace {
@@ -70,14 +70,6 @@ void fill_queue(Connection &connection, const std::string &queue, std::int64_t j
     connection.execute("SELECT faultline.fail(c.job_id, c.lease_token, 'no', discard => true)"
                        " FROM faultline.claim($1, 'another worker', $2, '1 hour') c",
                        {queue, claimed_of_queue});
-}
-
-double processor_milliseconds(Connection &connection) {
-    std::ifstream file(fmt::format("/proc/{}/schedstat", connection.server_process_id()));
-    double nanoseconds = 0;
-    if (!(file >> nanoseconds))
-        throw std::runtime_error("could not read the time of a backend in /proc");
-    return nanoseconds / 1e6;
 }
 
 Cost cost_of(Connection &connection, const char *query) {
