@@ -32,8 +32,9 @@ own_directory() {
 }
 
 # build_with_cmake TARGET...: builds what runs outside the server, in build/cmake; "all" is
-# everything. Quiet, unless it fails.
+# everything. Quiet, unless it fails. Does nothing for a caller that did it: FAULTLINE_BUILT.
 build_with_cmake() {
+    [[ -z ${FAULTLINE_BUILT:-} ]] || return 0
     local log=$build/cmake.log
     (
         flock 9
