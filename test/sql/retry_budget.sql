@@ -16,11 +16,11 @@ CREATE FUNCTION pg_temp.fail() RETURNS bigint LANGUAGE sql AS $$
   SELECT count(*) FROM faultline.fail_many((SELECT array_agg(job_id) FROM held), (SELECT array_agg(token) FROM held),
     (SELECT array_agg('down'::text) FROM held))
 $$;
--- When the jobs that wait will run.
+-- When the jobs that wait will run; those put off were put off some seconds ago.
 CREATE TEMP VIEW waiting AS
   SELECT count(*) FILTER (WHERE wait = '1 s') AS by_back_off,
-         count(*) FILTER (WHERE wait BETWEEN '30 min' AND '1 h') AS put_off,
-         count(*) FILTER (WHERE wait <> '1 s' AND wait NOT BETWEEN '30 min' AND '1 h') AS others
+         count(*) FILTER (WHERE wait BETWEEN '29 min' AND '1 h') AS put_off,
+         count(*) FILTER (WHERE wait <> '1 s' AND wait NOT BETWEEN '29 min' AND '1 h') AS others
     FROM (SELECT next_run_at - faultline.clock_now() AS wait FROM faultline.jobs
            WHERE queue = 'q' AND state = 'queued') w;
 
