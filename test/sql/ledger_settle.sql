@@ -73,7 +73,7 @@ SELECT what, CASE WHEN declared THEN 'declared' ELSE 'not' END || CASE WHEN appl
   FROM ends, unnest('{t,f}'::boolean[]) AS declared, unnest('{t,f}'::boolean[]) AS applied ORDER BY nr, declared DESC, applied DESC;
 
 -- The text of what complete() says.
-SELECT faultline.enqueue('settle', ledger => pg_temp.intent('s1')) AS job \gset
+SELECT faultline.enqueue('settle', ledger => pg_temp.intent('settle1')) AS job \gset
 SELECT job_id, lease_token FROM faultline.claim('settle', 'w') \gset
 SELECT faultline.complete(:job_id, :lease_token);
 :sqlstate
@@ -91,15 +91,15 @@ SELECT verdict FROM faultline.redrive(ARRAY[:job_id]);
 SELECT ledger FROM faultline.claim('settle', 'w');
 SELECT lease_token FROM faultline.live_jobs WHERE job_id = :job_id \gset
 -- Ids of former generations say that they failed; the present one is applied.
-SELECT faultline.apply_ledger(:job_id, :lease_token, 's1~2');
+SELECT faultline.apply_ledger(:job_id, :lease_token, 'settle1~2');
 :sqlstate
-SELECT verdict FROM faultline.apply_and_complete(:job_id, :lease_token, 's1~3');
-SELECT transaction_id, generation, state, failure_reason FROM faultline.transactions WHERE transaction_id LIKE 's1%' ORDER BY 1;
+SELECT verdict FROM faultline.apply_and_complete(:job_id, :lease_token, 'settle1~3');
+SELECT transaction_id, generation, state, failure_reason FROM faultline.transactions WHERE transaction_id LIKE 'settle1%' ORDER BY 1;
 SELECT verdict FROM faultline.redrive(ARRAY[:job_id]);
 SELECT verdict FROM faultline.cancel(ARRAY[:job_id]);
 -- The new id is taken by somebody: the dead letter stays.  A declared id of 255 bytes has room for what is appended.
-SELECT faultline.enqueue('settle', ledger => pg_temp.intent('s2')) AS job, faultline.enqueue('settle', ledger => pg_temp.intent(repeat('l', 255))) AS long,
-       faultline.enqueue('settle', ledger => pg_temp.intent('s2~2')) AS taken \gset
+SELECT faultline.enqueue('settle', ledger => pg_temp.intent('settle2')) AS job, faultline.enqueue('settle', ledger => pg_temp.intent(repeat('l', 255))) AS long,
+       faultline.enqueue('settle', ledger => pg_temp.intent('settle2~2')) AS taken \gset
 SELECT count(faultline.fail(job_id, lease_token, 'no', discard => true)) FROM faultline.claim('settle', 'w', 2);
 SELECT job_id = :long AS long, verdict FROM faultline.redrive(ARRAY[:job, :long]);
 SELECT state FROM faultline.jobs WHERE job_id = :job;
@@ -107,27 +107,27 @@ SELECT octet_length(ledger->>'transaction_id'), right(ledger->>'transaction_id',
 SELECT lease_token FROM faultline.live_jobs WHERE job_id = :long \gset
 SELECT verdict FROM faultline.apply_and_complete(:long, :lease_token, repeat('l', 255) || '~2');
 -- Written by other means, an entry of a dead letter or of a waiting job keeps it from being started or cancelled.
-SELECT faultline.enqueue('settle', ledger => pg_temp.intent('s3')) AS waiting \gset
+SELECT faultline.enqueue('settle', ledger => pg_temp.intent('settle3')) AS waiting \gset
 BEGIN;
 SET CONSTRAINTS ALL DEFERRED;
 INSERT INTO faultline.ledger_entries SELECT nextval('faultline.ledger_entry_id_seq'), job_id, amount, created_at, 1, transaction_id, debit,
-  credit, asset FROM faultline.ledger_transactions WHERE transaction_id IN ('s2', 's3');
+  credit, asset FROM faultline.ledger_transactions WHERE transaction_id IN ('settle2', 'settle3');
 SELECT verdict FROM faultline.redrive(ARRAY[:job]);
 SELECT verdict FROM faultline.cancel(ARRAY[:waiting]);
 ROLLBACK;
 
 -- What a dropped queue had declared fails; what it had applied stays, and is still answered.
-SELECT faultline.enqueue('settle', ledger => pg_temp.intent('s4'), priority => -1) AS job \gset
+SELECT faultline.enqueue('settle', ledger => pg_temp.intent('settle4'), priority => -1) AS job \gset
 SELECT lease_token FROM faultline.claim('settle', 'w') \gset
 SELECT verdict FROM faultline.apply_ledger(:job, :lease_token);
 SELECT faultline.drop_queue('settle', force => true) > 0;
-SELECT transaction_id, state, failure_reason FROM faultline.ledger_transactions WHERE transaction_id IN ('s2~2', 's3', 's4') ORDER BY 1;
-SELECT verdict FROM faultline.apply_ledger(:job, :lease_token, 's4');
-SELECT verdict FROM faultline.apply_and_complete(:job, :lease_token, 's4');
-SELECT faultline.apply_ledger(:waiting, 1, 's3');
+SELECT transaction_id, state, failure_reason FROM faultline.ledger_transactions WHERE transaction_id IN ('settle2~2', 'settle3', 'settle4') ORDER BY 1;
+SELECT verdict FROM faultline.apply_ledger(:job, :lease_token, 'settle4');
+SELECT verdict FROM faultline.apply_and_complete(:job, :lease_token, 'settle4');
+SELECT faultline.apply_ledger(:waiting, 1, 'settle3');
 :sqlstate
-SELECT state, failure_reason FROM faultline.transaction_status('s3');
+SELECT state, failure_reason FROM faultline.transaction_status('settle3');
 SELECT rule, rows FROM faultline.reconcile() WHERE rows > 0;
-SELECT state FROM faultline.transaction_status('s4');
+SELECT state FROM faultline.transaction_status('settle4');
 SELECT faultline.set_clock(NULL) \gset
 SELECT * FROM faultline.check_invariants();
