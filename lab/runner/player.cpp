@@ -26,12 +26,6 @@ std::string content_of(const std::string &path) {
     return content.str();
 }
 
-// R, S, T ... of /proc/PID/stat, behind the name in parentheses.
-char state_of_process(int process_id) {
-    const std::string stat = content_of(fmt::format("/proc/{}/stat", process_id));
-    return stat[stat.rfind(')') + 2];
-}
-
 std::string joined(const std::vector<std::string> &lines) {
     std::string text;
     for (const std::string &line : lines)
@@ -207,7 +201,7 @@ void Player::await_block(const Step &step, Session &actor) {
 
 void Player::await_freeze(const Step &step, const Session &actor) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (state_of_process(actor.server_process_id()) != 'T') {
+    while (process_state(actor.server_process_id()) != 'T') {
         if (std::chrono::steady_clock::now() > deadline)
             fail(step, "does not stop");
         std::this_thread::yield();

@@ -1,32 +1,16 @@
 // Implements the server by scripts/cluster and one connection to its database postgres.
 #include "server.hpp"
 
-#include <array>
+#include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <fmt/format.h>
 #include <stdexcept>
-#include <sys/wait.h>
 #include <thread>
+#include <vector>
 
 namespace faultline::lab {
 
 namespace {
-
-// As one word of the shell.
-std::string quoted(const std::string &text) {
-    std::string word = "'";
-    for (const char c : text)
-        word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return word + "'";
-}
-
-std::string checked_command(const std::string &command) {
-    const CommandResult result = run_command(command);
-    if (result.status != 0)
-        throw std::runtime_error(command + " failed: " + result.output);
-    return result.output;
-}
 
 std::string socket_folder(const std::string &directory) {
     std::string folder = checked_command("cat " + directory + "/socket_folder");
@@ -40,19 +24,6 @@ std::string conninfo_of(const std::string &host, const std::string &database) {
 
 } // namespace
 
-CommandResult run_command(const std::string &command) {
-    FILE *pipe =
-        popen(("exec bash -c " + quoted("exec 2>&1; set -euo pipefail\n" + command)).c_str(), "re");
-    if (pipe == nullptr)
-        throw std::runtime_error("could not run bash");
-    std::string output;
-    std::array<char, 4096> part{};
-    for (std::size_t length = 0; (length = fread(part.data(), 1, part.size(), pipe)) > 0;)
-        output.append(part.data(), length);
-    const int status = pclose(pipe);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), output};
-}
-
 Server::Server(const std::string &directory)
     : directory_(directory), exports_(checked_command("scripts/cluster env " + directory)),
       host_(socket_folder(directory)) {
@@ -62,6 +33,8 @@ Server::Server(const std::string &directory)
 std::string Server::conninfo(const std::string &database) const {
     return conninfo_of(host_, database);
 }
+
+std::string Server::socket_path() const { return host_ + "/.s.PGSQL.5432"; }
 
 std::string Server::conninfo_beside(const std::string &what, const std::string &database) {
     return conninfo_of(socket_folder("build/lab/" + what), database);
@@ -128,6 +101,30 @@ void Server::restart(bool immediate) {
     checked_command(
         fmt::format("scripts/cluster restart {}{}", directory_, immediate ? " --immediate" : ""));
     connect();
+}
+
+int Server::postmaster() const {
+    return std::stoi(checked_command("scripts/cluster pid " + directory_));
+}
+
+void Server::kill_postmaster() {
+    const int process = postmaster();
+    std::vector<int> processes = children_of(process);
+    processes.push_back(process);
+    control_.reset();
+    if (::kill(process, SIGKILL) != 0)
+        throw std::runtime_error(fmt::format("postmaster {} is not there to be killed", process));
+    // Children notice it and leave; but one that stands still at a debug point cannot.
+    for (const int child : processes)
+        if (process_state(child) == 'T')
+            ::kill(child, SIGKILL);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (std::any_of(processes.begin(), processes.end(),
+                       [](int each) { return process_state(each) != process_gone; })) {
+        if (std::chrono::steady_clock::now() > deadline)
+            throw std::runtime_error("processes of the killed server do not leave");
+        std::this_thread::yield();
+    }
 }
 
 } // namespace faultline::lab

@@ -4,16 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "../processes.hpp"
 #include "session.hpp"
 
 namespace faultline::lab {
-
-// Runs a command of the shell; returns its status and output, errors included.
-struct CommandResult {
-    int status;
-    std::string output;
-};
-CommandResult run_command(const std::string &command);
 
 class Server {
   public:
@@ -23,6 +17,7 @@ class Server {
     void create_database(const std::string &name);
     void drop_database(const std::string &name);
     [[nodiscard]] std::string conninfo(const std::string &database) const;
+    [[nodiscard]] std::string socket_path() const;
     // Of what lab/standby or lab/pooler started.
     [[nodiscard]] static std::string conninfo_beside(const std::string &what,
                                                      const std::string &database);
@@ -37,6 +32,9 @@ class Server {
     void await_crash();
     // As after a power cut, or in order.
     void restart(bool immediate);
+    [[nodiscard]] int postmaster() const;
+    // By signal 9, until nothing is left of it and of its children; restart() begins it anew.
+    void kill_postmaster();
     [[nodiscard]] int killed() const { return killed_; }
 
   private:
