@@ -52,8 +52,8 @@ namespace faultline::core {
 // clang-format on
 
 #define FAULTLINE_DEBUG_ACTIONS(action)                                                            \
-    action(error) action(wait) action(stop) action(kill) action(exit) action(abort)                \
-        action(drop_connection) action(skip)
+    action(error) action(wait) action(sleep) action(inject) action(stop) action(kill) action(exit) \
+        action(abort) action(drop_connection) action(skip)
 
 #define FAULTLINE_AS_MEMBER(name) name,
 #define FAULTLINE_AS_WORD(name) std::string_view(#name),
@@ -75,9 +75,19 @@ inline constexpr const char *debug_actions_listed =
 #undef FAULTLINE_AS_WORD
 #undef FAULTLINE_AS_TEXT
 
+// What the action sleep takes.
+inline constexpr int debug_sleep_milliseconds = 100;
+
 inline constexpr std::size_t debug_point_count = debug_point_names.size();
 
 using DebugPlan = std::array<DebugAction, debug_point_count>;
+
+constexpr bool has_action(const DebugPlan &plan, DebugAction action) {
+    for (DebugAction planned : plan)
+        if (planned == action)
+            return true;
+    return false;
+}
 
 constexpr std::string_view debug_point_name(DebugPoint point) {
     return debug_point_names[static_cast<std::size_t>(point)];
@@ -105,9 +115,9 @@ constexpr bool is_layer(DebugPoint point) {
 constexpr bool legal_at(DebugPoint point, DebugAction action) {
     if (is_layer(point) || action == DebugAction::skip)
         return is_layer(point) && action == DebugAction::skip;
-    return point != DebugPoint::transaction_committed || action == DebugAction::stop ||
-           action == DebugAction::kill || action == DebugAction::abort ||
-           action == DebugAction::drop_connection;
+    return point != DebugPoint::transaction_committed || action == DebugAction::sleep ||
+           action == DebugAction::stop || action == DebugAction::kill ||
+           action == DebugAction::abort || action == DebugAction::drop_connection;
 }
 
 enum class DebugPlanProblem {

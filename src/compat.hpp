@@ -11,6 +11,12 @@ extern "C" {
 }
 #endif
 
+#if PG_VERSION_NUM >= 170000
+extern "C" {
+#include "utils/injection_point.h"
+}
+#endif
+
 namespace faultline {
 
 // Tells whether a row update must also insert index entries (it was not a HOT update).
@@ -86,5 +92,20 @@ inline uint32 wait_event_of(const char *name) {
     return PG_WAIT_EXTENSION;
 #endif
 }
+
+// What is attached to a point by the server's own means, by its name.
+#if PG_VERSION_NUM >= 170000 && defined(USE_INJECTION_POINTS)
+inline constexpr bool has_injection_points = true;
+inline void run_injection_point(const char *name) {
+#if PG_VERSION_NUM >= 180000
+    INJECTION_POINT(name, nullptr);
+#else
+    INJECTION_POINT(name);
+#endif
+}
+#else
+inline constexpr bool has_injection_points = false;
+inline void run_injection_point(const char *) {}
+#endif
 
 } // namespace faultline

@@ -31,6 +31,16 @@ void wait_for_release(DebugPoint point) {
     LockRelease(&lock, ShareLock, false);
 }
 
+// In slices, so that a cancel request is heard where the session may hear one.
+void sleep_a_moment() {
+    constexpr int slice_milliseconds = 10;
+    constexpr int microseconds_per_millisecond = 1000;
+    for (int slept = 0; slept < core::debug_sleep_milliseconds; slept += slice_milliseconds) {
+        CHECK_FOR_INTERRUPTS();
+        pg_usleep(slice_milliseconds * microseconds_per_millisecond);
+    }
+}
+
 void raise_debug_error(DebugPoint point) {
     ereport(ERROR, errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
             errmsg("debug point \"%s\" was reached", core::debug_point_name(point).data()),
@@ -70,7 +80,7 @@ void explain(const core::DebugPlanCheck &check) {
             "a layer can be skipped.",
             length, word);
         GUC_check_errhint(
-            "Actions at transaction_committed: stop, kill, abort, drop_connection; at "
+            "Actions at transaction_committed: sleep, stop, kill, abort, drop_connection; at "
             "layer_fence and layer_state: skip.");
         break;
     }
@@ -91,6 +101,12 @@ void reach_debug_point(DebugPoint point) {
         break;
     case core::DebugAction::wait:
         wait_for_release(point);
+        break;
+    case core::DebugAction::sleep:
+        sleep_a_moment();
+        break;
+    case core::DebugAction::inject:
+        run_injection_point(psprintf("faultline-%s", core::debug_point_name(point).data()));
         break;
     case core::DebugAction::stop:
         std::raise(SIGSTOP);
@@ -119,6 +135,13 @@ bool check_debug_points(char **value, void **, GucSource) {
     core::DebugPlanCheck check = core::parse_debug_plan(*value, parsed);
     if (check.problem != core::DebugPlanProblem::none) {
         explain(check);
+        return false;
+    }
+    if (!has_injection_points && core::has_action(parsed, core::DebugAction::inject)) {
+        GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+        GUC_check_errdetail("This server was built without injection points.");
+        GUC_check_errhint("PostgreSQL 17 and later have them when configured with "
+                          "--enable-injection-points.");
         return false;
     }
     // A parallel worker takes over its leader's settings in any order.

@@ -23,8 +23,7 @@ EXCEPTION WHEN OTHERS THEN
                         '(Points: enqueue_after_insert), [a-z_, ]+', '\1, ..');
 END $$;
 SELECT pg_temp.refusal($$SET faultline.debug_points = 'complete_after=error'$$);
--- There is no such action on purpose: tests wait for a state.
-SET faultline.debug_points = 'complete_after_delete=sleep';
+SET faultline.debug_points = 'complete_after_delete=linger';
 SET faultline.debug_points = 'complete_after_delete';
 SET faultline.debug_points = 'complete_after_delete=error,';
 SET faultline.debug_points = 'complete_after_delete=error, complete_after_delete=wait';
@@ -38,6 +37,13 @@ SET faultline.debug_points = 'complete_after_delete=error';
 :sqlstate
 RESET ROLE;
 DROP ROLE regress_faultline_points;
+
+-- A moment later all is as ever.
+SET faultline.debug_points = 'complete_after_delete=sleep';
+SELECT clock_timestamp() AS before \gset
+SELECT faultline.reach_debug_point('complete_after_delete');
+SELECT clock_timestamp() - :'before' >= interval '100 ms' AS slept;
+RESET faultline.debug_points;
 
 -- Nothing is armed: also a name that is not known does nothing.
 SELECT faultline.reach_debug_point('complete_after_delete');

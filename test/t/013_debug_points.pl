@@ -66,6 +66,12 @@ is($node->safe_psql('postgres', q{SELECT context FROM pg_settings WHERE name = '
     'postmaster', 'preloaded: who may change it');
 is(complete($lease), 'succeeded', 'nothing is armed');
 
+# What hangs on the server's own injection points is taken only where it has them.
+my ($configured) = run_command([ 'pg_config', '--configure' ]);
+is(sqlstate($node, q{SET faultline.debug_points = 'complete_after_delete=inject'},
+        prelude => 'SELECT faultline.clock_now();'),
+    $configured =~ /enable-injection-points/ ? '00000' : '0A000', 'injection points');
+
 # complete() in a session with one point armed: the output, and whether its connection broke.
 sub complete_at {
     my ($point, $action, $arguments) = @_;

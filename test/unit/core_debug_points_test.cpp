@@ -59,12 +59,12 @@ TEST_CASE("a plan that is not understood names the word at fault", "[core][debug
 }
 
 TEST_CASE("after the commit nothing may fail, wait or leave in order", "[core][debug]") {
-    for (std::string_view action : {"error", "wait", "exit"}) {
+    for (std::string_view action : {"error", "wait", "inject", "exit"}) {
         std::string text = "transaction_committed=" + std::string(action);
         CHECK(problem_of(text) == DebugPlanProblem::illegal_action);
         text = "transaction_pre_commit=" + std::string(action);
         CHECK(problem_of(text) == DebugPlanProblem::none);
     }
-    for (std::string_view action : {"stop", "kill", "abort", "drop_connection"})
+    for (std::string_view action : {"sleep", "stop", "kill", "abort", "drop_connection"})
         CHECK(problem_of("transaction_committed=" + std::string(action)) == DebugPlanProblem::none);
 }
