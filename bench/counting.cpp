@@ -11,6 +11,7 @@
 #include <exception>
 #include <fmt/format.h>
 #include <iostream>
+#include <memory>
 
 namespace {
 
@@ -19,50 +20,60 @@ using faultline::client::Connection;
 
 constexpr int warm_up_cycles = 20;
 
-struct Run {
-    double jobs_per_second = 0;
-    double processor_microseconds = 0; // of the backend, for a job
+// Sums of a round.
+struct Round {
+    double milliseconds = 0;
+    double processor_milliseconds = 0; // of the backend
 };
 
 struct Server {
-    Server(const Options &options, const std::string &conninfo) : conninfo(conninfo) {
+    Server(const Options &options, const std::string &conninfo) : admin(conninfo) {
         check_durable(admin);
         admin.execute("SET client_min_messages = warning");
         Options install = options;
         install.conninfo = conninfo;
         std::string absent;
         peer = create_template(admin, install, absent).at(0);
+        const std::string database = copy_template_database(admin, conninfo);
+        prepare_copy(peer, database);
+        client = std::make_unique<Client>(database, peer, 1, 0);
+        for (int cycle = 0; cycle < warm_up_cycles; ++cycle)
+            client->cycle();
     }
-    std::string conninfo;
-    Connection admin{conninfo};
+
+    void work() {
+        const Clock::time_point start = Clock::now();
+        client->cycle();
+        rounds.back().milliseconds += milliseconds_since(start);
+    }
+
+    Connection admin;
     Peer peer;
-    std::vector<Run> runs;
+    std::unique_ptr<Client> client;
+    std::vector<Round> rounds;
 };
 
-// One client, a job at a time, in a fresh database.
-void run(Server &server, int jobs) {
-    const std::string database = copy_template_database(server.admin, server.conninfo);
-    prepare_copy(server.peer, database);
-    Client client(database, server.peer, 1, 0);
-    for (int cycle = 0; cycle < warm_up_cycles; ++cycle)
-        client.cycle();
-    const double processor_before = processor_milliseconds(client.connection());
-    const Clock::time_point start = Clock::now();
-    for (int cycle = 0; cycle < jobs; ++cycle)
-        client.cycle();
-    const double seconds = seconds_since(start);
-    server.runs.push_back(
-        {.jobs_per_second = jobs / seconds,
-         .processor_microseconds =
-             (processor_milliseconds(client.connection()) - processor_before) * 1e3 / jobs});
+// A job here, a job there: what else the machine does meets both alike.
+void run_round(Server &counted, Server &uncounted, int jobs) {
+    for (Server *server : {&counted, &uncounted})
+        server->rounds.push_back(
+            {.processor_milliseconds = -processor_milliseconds(server->client->connection())});
+    for (int job = 0; job < jobs; ++job) {
+        (job % 2 == 0 ? counted : uncounted).work();
+        (job % 2 == 0 ? uncounted : counted).work();
+    }
+    for (Server *server : {&counted, &uncounted})
+        server->rounds.back().processor_milliseconds +=
+            processor_milliseconds(server->client->connection());
 }
 
 std::string result_line(const char *name, const Server &counted, const Server &uncounted,
-                        double Run::*figure) {
-    return fmt::format(
-        "{:<32} {:>10} {:>10} {:>26}\n", name, grouped(median_of(counted.runs, figure)),
-        grouped(median_of(uncounted.runs, figure)),
-        ratio_text(ratio_of(values_of(counted.runs, figure), values_of(uncounted.runs, figure))));
+                        double Round::*figure, int jobs) {
+    return fmt::format("{:<30} {:>10.3f} {:>10.3f} {:>26}\n", name,
+                       median_of(counted.rounds, figure) / jobs,
+                       median_of(uncounted.rounds, figure) / jobs,
+                       ratio_text(ratio_of(values_of(counted.rounds, figure),
+                                           values_of(uncounted.rounds, figure))));
 }
 
 void measure_pairs(const Options &options, const std::string &uncounted_conninfo) {
@@ -70,22 +81,23 @@ void measure_pairs(const Options &options, const std::string &uncounted_conninfo
     Server uncounted(options, uncounted_conninfo);
     std::cout << describe_run(counted.admin, options.command, options.revision) << '\n';
     for (int round = 0; round < options.rounds; ++round) {
-        run(round % 2 == 0 ? counted : uncounted, options.jobs);
-        run(round % 2 == 0 ? uncounted : counted, options.jobs);
-        progress(fmt::format("pair {} of {}: {:.0f} and {:.0f} us of a processor for a job",
-                             round + 1, options.rounds, counted.runs.back().processor_microseconds,
-                             uncounted.runs.back().processor_microseconds));
+        run_round(counted, uncounted, options.jobs);
+        progress(fmt::format("round {} of {}: {:.0f} and {:.0f} ms", round + 1, options.rounds,
+                             counted.rounds.back().milliseconds,
+                             uncounted.rounds.back().milliseconds));
     }
-    std::cout << fmt::format("With and without counting: one client, a job at a time; {} pairs of "
-                             "runs of {} jobs, in turn,\nthe order changing; medians, and the "
-                             "ratio inside a pair\n\n{:<32} {:>10} {:>10} {:>26}\n",
+    std::cout << fmt::format("With and without counting: one client each, in turn job by job; {} "
+                             "rounds of {} jobs each;\nmilliseconds of a job, medians, and the "
+                             "ratio inside a round\n\n{:<30} {:>10} {:>10} {:>26}\n",
                              options.rounds, grouped(options.jobs), "", "counted", "uncounted",
                              "ratio (lowest..highest)")
-              << result_line("jobs a second", counted, uncounted, &Run::jobs_per_second)
-              << result_line("us of the backend on a processor", counted, uncounted,
-                             &Run::processor_microseconds);
-    drop_databases(counted.admin);
-    drop_databases(uncounted.admin);
+              << result_line("on the clock", counted, uncounted, &Round::milliseconds, options.jobs)
+              << result_line("of the backend on a processor", counted, uncounted,
+                             &Round::processor_milliseconds, options.jobs);
+    for (Server *server : {&counted, &uncounted}) {
+        server->client.reset();
+        drop_databases(server->admin);
+    }
 }
 
 } // namespace
@@ -94,7 +106,8 @@ int main(int argument_count, char **arguments) {
     Options options;
     options.peers = {"faultline"};
     options.history_jobs = 1'000;
-    options.rounds = 40;
+    options.rounds = 20;
+    options.jobs = 500;
     std::string uncounted_conninfo;
     CLI::App app("Measures what counting costs.", "counting");
     app.add_option("--conninfo", options.conninfo, "the server that counts")->required();
