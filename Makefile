@@ -49,8 +49,8 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain model soak simulate fuzz conformance mutants worker-figures docs lab \
-        incident new-failure-mode FORCE
+        format bench drain drills model soak simulate fuzz conformance mutants worker-figures \
+        docs lab incident new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -118,7 +118,7 @@ test-conformance: setup ## scenarios and random histories against the reference 
 test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats itself
 test-mutants: setup ## some of the mutants of `make mutants`: does being wrong get noticed?
 test-fuzz: setup ## 20,000 calls with garbage
-test-drill: setup ## the drill of `make drain` with 50,000 jobs
+test-drill: setup ## a quick share of `make drills`, `make drain` and `make soak`
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
     test-lab test-model test-conformance test-simulator test-mutants test-fuzz \
@@ -139,6 +139,12 @@ bench: setup ## measure against other queues, quickly; ARGS chooses: see bench/R
 
 drain: setup ## a million jobs, eight workers, five of them killed
 	@lab/drills/drain $(ARGS)
+
+drills: setup ## sixteen faults with real processes, D01 to D16; drill-D05 is one; ARGS=--quick
+	@lab/drills/drill $(ARGS)
+
+drill-%: setup
+	@lab/drills/drill $* $(ARGS)
 
 lab: setup ## every failure mode: it happens elsewhere, and not here; lab-FM_012, lab-FM_012-repro
 	@lab/failure-modes $(ARGS)

@@ -2,6 +2,8 @@
 // report that a fault waits for; it never waits for time to pass, only for states.
 #include "drain_drill.hpp"
 
+#include "poll_until.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
@@ -13,11 +15,7 @@ namespace faultline::lab {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int report_poll_milliseconds = 20;
-constexpr int state_poll_milliseconds = 2;
-constexpr std::chrono::seconds state_seconds_max{30};
 // These questions cost the server a scan of the queue: not more often than this.
 constexpr std::chrono::milliseconds drained_check_interval{100};
 constexpr std::chrono::milliseconds paused_check_interval{1'000};
@@ -57,9 +55,7 @@ Figures DrainDrill::run() {
     return figures_;
 }
 
-double DrainDrill::seconds_since_start() const {
-    return std::chrono::duration<double>(Clock::now() - start_).count();
-}
+double DrainDrill::seconds_since_start() const { return seconds_since(start_); }
 
 void DrainDrill::start_worker() {
     const std::string name = fmt::format("drain-worker-{}", ++workers_started_);
@@ -174,16 +170,6 @@ bool DrainDrill::is_everyone_idle() const {
     return paused_.empty() &&
            std::all_of(workers_.begin(), workers_.end(),
                        [](const WorkerProcess &worker) { return worker.is_idle(); });
-}
-
-template <typename Condition>
-void DrainDrill::poll_until(const std::string &what, Condition condition) {
-    const Clock::time_point deadline = Clock::now() + state_seconds_max;
-    while (!condition()) {
-        if (Clock::now() > deadline)
-            throw std::runtime_error(fmt::format("waited in vain for {}", what));
-        poll_once({}, state_poll_milliseconds);
-    }
 }
 
 } // namespace faultline::lab

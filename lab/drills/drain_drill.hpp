@@ -67,7 +67,6 @@ class DrainDrill {
     void resume_paused();
     [[nodiscard]] bool is_everyone_idle() const;
     void wait_for_reports();
-    template <typename Condition> void poll_until(const std::string &what, Condition condition);
 
     const DrillOptions options_;
     DrainDatabase &database_;

@@ -1,6 +1,9 @@
-// A worker process of the drain drill: claims a batch, completes it and writes down, in the same
+// A worker process of the drills: claims a batch, completes it and writes down, in the same
 // transaction, which completions were accepted. It tells the drill where it is (worker_process.hpp)
-// and stops when its standard input ends.
+// and stops when its standard input ends. With --hold it takes one job, with a ledger entry, and
+// stands still in the middle of it.
+#include "drill_job.hpp"
+
 #include "faultline/api.hpp"
 
 #include <CLI/CLI.hpp>
@@ -73,22 +76,95 @@ void work(Connection &connection, const std::string &queue, const std::string &n
     }
 }
 
+// Where --hold can stop: inside a call's transaction, or behind its commit.
+const std::vector<std::string> points = {"claiming", "claimed",    "charged",   "applying",
+                                         "applied",  "completing", "finishing", "finished"};
+
+// Until the input ends.
+void hold(const Job &job) {
+    report(fmt::format("held {}", job.job_id));
+    is_stop_requested(-1);
+}
+
+Job claim_one(Connection &connection, const std::string &queue, const std::string &name) {
+    std::vector<Job> jobs = Api(connection).claim(queue, name, 1);
+    if (jobs.size() != 1)
+        throw std::runtime_error("there was no job to claim");
+    return jobs.front();
+}
+
+Verdict apply_in_transaction(Connection &connection, const Job &job, bool completes, bool holds) {
+    Transaction transaction(connection);
+    const Applied applied = faultline::lab::apply_with_own_row(connection, job, completes);
+    if (holds)
+        hold(job);
+    transaction.commit();
+    return applied.verdict;
+}
+
+// The rest of the job, after the hold. If others have written the entry meanwhile this worker hears
+// so, whoever it is; but it cannot say that the job is its own.
+void try_to_finish(Connection &connection, const Job &job) {
+    bool is_stale = false;
+    try {
+        if (apply_in_transaction(connection, job, true, false) == Verdict::exists)
+            Api(connection).complete({job.job_id, job.lease_token});
+    } catch (const Error &error) {
+        is_stale = error.code() == ErrorCode::stale_lease;
+        if (!is_stale)
+            throw;
+    }
+    report(fmt::format("completed {} {}", is_stale ? 0 : 1, is_stale ? 1 : 0));
+}
+
+void work_up_to(Connection &connection, const std::string &queue, const std::string &name,
+                const std::string &point) {
+    if (point == "claiming") {
+        const Transaction transaction(connection);
+        return hold(claim_one(connection, queue, name));
+    }
+    const Job job = claim_one(connection, queue, name);
+    if (point == "claimed") {
+        hold(job);
+        return try_to_finish(connection, job);
+    }
+    faultline::lab::charge_outside(connection, job);
+    if (point == "charged")
+        return hold(job);
+    if (point == "finishing" || point == "finished") {
+        apply_in_transaction(connection, job, true, point == "finishing");
+        return hold(job);
+    }
+    apply_in_transaction(connection, job, false, point == "applying");
+    if (point == "applied")
+        return hold(job);
+    const Transaction transaction(connection);
+    Api(connection).complete({job.job_id, job.lease_token});
+    hold(job);
+}
+
 } // namespace
 
 int main(int argument_count, char **arguments) {
-    CLI::App app("A worker process of the drain drill.");
+    CLI::App app("A worker process of the drills.");
     std::string conninfo;
     std::string queue;
     std::string name;
-    int batch = 0;
+    std::string point;
+    int batch = 1;
     app.add_option("--conninfo", conninfo, "libpq connection string")->required();
     app.add_option("--queue", queue, "queue to drain")->required();
     app.add_option("--name", name, "this worker's name")->required();
-    app.add_option("--batch", batch, "jobs per claim")->required()->check(CLI::Range(1, batch_max));
+    app.add_option("--batch", batch, "jobs per claim")->check(CLI::Range(1, batch_max));
+    app.add_option("--hold", point, "take one job and stand still here")
+        ->check(CLI::IsMember(points));
     CLI11_PARSE(app, argument_count, arguments);
     try {
         Connection connection(conninfo, name);
-        work(connection, queue, name, batch);
+        if (point.empty())
+            work(connection, queue, name, batch);
+        else
+            work_up_to(connection, queue, name, point);
     } catch (const std::exception &error) {
         std::cerr << name << ": " << error.what() << '\n';
         return 1;

@@ -2,6 +2,7 @@
 // server's own worker and launcher are terminated every few seconds, databases come and go; no job
 // may be lost or stay with a dead worker, and health() must be content in the end.
 #include "drain_database.hpp"
+#include "poll_until.hpp"
 #include "worker_process.hpp"
 
 #include "faultline/api.hpp"
@@ -23,8 +24,6 @@ namespace {
 using namespace faultline::lab;
 using faultline::client::Connection;
 using faultline::client::Parameter;
-using Clock = std::chrono::steady_clock;
-using Seconds = std::chrono::duration<double>;
 
 constexpr int round_milliseconds = 50;
 constexpr int jobs_per_round = 25;
@@ -50,8 +49,6 @@ struct Figures {
     double drop_seconds = 0;    // the longest that DROP DATABASE took
     std::string health;
 };
-
-double seconds_since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
 
 // Something that happens again and again, at random intervals.
 struct Attack {

@@ -112,16 +112,18 @@ bool WorkerProcess::is_alive() const {
     return info.si_pid == 0;
 }
 
-std::vector<Report> WorkerProcess::read_reports() {
-    std::vector<Report> reports;
+bool WorkerProcess::read_some() {
     std::array<char, 4096> buffer{};
     ssize_t length = 0;
     while ((length = read(reports_.get(), buffer.data(), buffer.size())) > 0)
         unread_.append(buffer.data(), static_cast<std::size_t>(length));
-    if (length == 0)
-        throw std::runtime_error(fmt::format("{} ended by itself", name_));
-    if (errno != EAGAIN && errno != EINTR)
+    if (length < 0 && errno != EAGAIN && errno != EINTR)
         fail(fmt::format("could not read from {}", name_));
+    return length != 0;
+}
+
+std::vector<Report> WorkerProcess::take_reports() {
+    std::vector<Report> reports;
     std::size_t line_end = 0;
     while ((line_end = unread_.find('\n')) != std::string::npos) {
         reports.push_back(parse(unread_.substr(0, line_end)));
@@ -129,6 +131,12 @@ std::vector<Report> WorkerProcess::read_reports() {
         unread_.erase(0, line_end + 1);
     }
     return reports;
+}
+
+std::vector<Report> WorkerProcess::read_reports() {
+    if (!read_some())
+        throw std::runtime_error(fmt::format("{} ended by itself", name_));
+    return take_reports();
 }
 
 Report WorkerProcess::parse(const std::string &line) const {
@@ -141,6 +149,8 @@ Report WorkerProcess::parse(const std::string &line) const {
     words >> report.count;
     if (moment == "claimed")
         report.moment = Moment::claimed;
+    else if (moment == "held")
+        report.moment = Moment::held;
     else if (moment == "committing")
         report.moment = Moment::committing;
     else if (moment == "completed" && words >> report.stale_count)
@@ -177,11 +187,13 @@ void WorkerProcess::resume() {
         fail(fmt::format("could not resume {}", name_));
 }
 
-void WorkerProcess::stop() {
+std::vector<Report> WorkerProcess::stop() {
     commands_.close();
     const int status = wait_for(std::exchange(child_.pid, -1), 0);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         throw std::runtime_error(fmt::format("{} did not stop cleanly", name_));
+    read_some();
+    return take_reports();
 }
 
 } // namespace faultline::lab

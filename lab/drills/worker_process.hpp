@@ -14,7 +14,9 @@ namespace faultline::lab {
 //   claimed N                        it holds N leases and has done nothing with them yet
 //   committing N                     it has completed N jobs and will now commit
 //   completed SUCCEEDED STALE        it has committed; STALE completions were refused
-enum class Moment { idle, claimed, committing, completed };
+// A worker that was told to hold its one job at some point reports instead:
+//   held JOB                         it stands there until its input ends
+enum class Moment { idle, claimed, committing, completed, held };
 
 struct Report {
     Moment moment;
@@ -61,10 +63,14 @@ class WorkerProcess {
     // SIGSTOP; returns once the process has really stopped.
     void pause();
     void resume();
-    // Ends the worker's input, which asks it to stop after its batch, and takes its exit status.
-    void stop();
+    // Ends the worker's input, which asks it to stop after its batch, and takes its last reports
+    // and its exit status.
+    std::vector<Report> stop();
 
   private:
+    // What has arrived; returns whether more may come.
+    bool read_some();
+    std::vector<Report> take_reports();
     Report parse(const std::string &line) const;
 
     std::string name_;
