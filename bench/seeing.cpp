@@ -96,7 +96,7 @@ Row measure_looks(const std::string &database, int queues, std::int64_t jobs, in
     for (int queue = 0; queue < queues; ++queue)
         fill_queue(connection, fmt::format("queue_{}", queue), jobs / queues);
     connection.execute("VACUUM (ANALYZE)");
-    Row row{.queues = queues, .jobs = jobs};
+    Row row{.queues = queues, .jobs = jobs, .times = {}};
     check_depths(connection, jobs / queues * queues);
     row.metrics_bytes = connection.execute("SELECT octet_length(faultline.metrics())").bigint(0, 0);
     for (std::size_t number = 0; number < std::size(looks); ++number) {

@@ -11,7 +11,7 @@
 namespace faultline {
 
 Oid owner_of_extension() {
-    Relation queues = table_open(relation_ids().queues, AccessShareLock);
+    Relation queues = open_relation(relation_ids().queues, AccessShareLock);
     Oid owner = queues->rd_rel->relowner;
     table_close(queues, AccessShareLock);
     return owner;

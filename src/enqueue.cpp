@@ -134,7 +134,7 @@ TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, const Ne
     return row;
 }
 
-int64 draw_job_id() { return nextval_internal(relation_ids().job_id_seq, false); }
+int64 draw_job_id() { return next_number(relation_ids().job_id_seq); }
 
 KeyUse key_use(const Request &request, const NewJob &job) {
     return {.queue_id = request.policy.queue_id,

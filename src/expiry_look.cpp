@@ -60,7 +60,7 @@ bool find_next_queue(Finder &queues, int32 *queue_id) {
 } // namespace
 
 void look_everywhere(EndedLeases &leases) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().live_jobs, AccessShareLock);
     TupleTableSlot *slot = table_slot_create(table, nullptr);
     TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, nullptr);
     bool enters = attach_leases(leases.now);
@@ -89,7 +89,7 @@ CandidateLeases collect_candidates(EndedLeases &leases) {
 }
 
 void look_at_candidates(EndedLeases &leases, const CandidateLeases &candidates) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().live_jobs, AccessShareLock);
     Finder by_id = open_finder(table, relation_ids().live_jobs_pkey, GetActiveSnapshot(), 1);
     for (int i = 0; i < candidates.count; i++) {
         CHECK_FOR_INTERRUPTS();
@@ -111,7 +111,7 @@ void look_at_candidates(EndedLeases &leases, const CandidateLeases &candidates) 
 }
 
 void look_where_claims_begin(EndedLeases &leases) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().live_jobs, AccessShareLock);
     Oid index = relation_ids().live_jobs_order;
     Finder queues = open_finder(table, index, GetActiveSnapshot(), 1);
     Finder order = open_order(table, GetActiveSnapshot());

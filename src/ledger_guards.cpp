@@ -103,8 +103,8 @@ void require_agreement(const text *transaction_id) {
     // The last statement before the commit is not yet visible to its own transaction.
     CommandCounterIncrement();
     const RelationIds &ids = relation_ids();
-    Relation transactions = table_open(ids.ledger_transactions, AccessShareLock);
-    Relation entries = table_open(ids.ledger_entries, AccessShareLock);
+    Relation transactions = open_relation(ids.ledger_transactions, AccessShareLock);
+    Relation entries = open_relation(ids.ledger_entries, AccessShareLock);
     TupleTableSlot *transaction =
         load_by_transaction(transactions, ids.ledger_transactions_pkey, transaction_id);
     TupleTableSlot *entry =

@@ -85,7 +85,7 @@ QueuePolicy policy_from_row(TupleTableSlot *row) {
 // The newest committed row (or the transaction's own), whatever the caller's snapshot: a policy
 // cached from an old snapshot would stay wrong.
 bool load_policy(Oid index, ScanKey key, QueuePolicy *policy) {
-    Relation table = table_open(relation_ids().queues, AccessShareLock);
+    Relation table = open_relation(relation_ids().queues, AccessShareLock);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     Finder finder = open_finder(table, index, snapshot, 1);
     start_search(finder, key);
@@ -132,7 +132,7 @@ const char *nearest_queue_name(const char *wanted) {
 
 // Raises 40001 when the transaction's snapshot misses a row of the queue.
 void require_rows_visible(Oid table_oid, Oid index_on_queue, int32 queue_id) {
-    Relation table = table_open(table_oid, AccessShareLock);
+    Relation table = open_relation(table_oid, AccessShareLock);
     Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
     Finder by_queue = open_finder(table, index_on_queue, newest, 1);
     ScanKeyData key;

@@ -112,7 +112,7 @@ core::Verdict redrive_job(Redrive &redrive, int64 job_id) {
 int64 *dead_letters_of(const QueuePolicy &policy, int jobs_max, int *count) {
     auto *ids = static_cast<int64 *>(palloc(sizeof(int64) * jobs_max));
     *count = 0;
-    Relation table = table_open(relation_ids().failed_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().failed_jobs, AccessShareLock);
     Finder by_queue = open_finder(table, relation_ids().failed_jobs_queue, GetActiveSnapshot(), 1);
     ScanKeyData key;
     int32_key(&key, 1, policy.queue_id);

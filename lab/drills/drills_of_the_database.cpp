@@ -106,8 +106,7 @@ class HeldRows {
 
 // How PostgreSQL says that what a session has looked up was dropped while it waited for the lock.
 bool tells_of_drop(const std::string &message) {
-    return message.starts_with("could not open relation with OID") ||
-           message.starts_with("cache lookup failed for");
+    return message.starts_with("cache lookup failed for");
 }
 
 constexpr const char *other_database = "drill_other";

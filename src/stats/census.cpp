@@ -29,7 +29,7 @@ struct Walk {
 };
 
 Walk begin_walk(int32 queue_id, Snapshot snapshot, TimestampTz now, int64 entries_max) {
-    Relation table = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().live_jobs, AccessShareLock);
     return {.order = open_order(table, snapshot),
             .queue_id = queue_id,
             .now = now,
@@ -126,7 +126,7 @@ void find_oldest(Walk &walk) {
 }
 
 void count_dead(Walk &walk, Snapshot snapshot, int64 entries_max) {
-    Relation table = table_open(relation_ids().failed_jobs, AccessShareLock);
+    Relation table = open_relation(relation_ids().failed_jobs, AccessShareLock);
     Finder by_queue = open_finder(table, relation_ids().failed_jobs_queue, snapshot, 1);
     ScanKeyData key;
     int32_key(&key, 1, walk.queue_id);

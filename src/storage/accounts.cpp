@@ -50,7 +50,7 @@ bool find_account(const HeldAccounts &held, const HeldAccount &account) {
 // Whether accounts of the asset are opened by their first entry; raises when there is no such
 // asset.
 bool accounts_open_on_first_use(const text *asset) {
-    Relation table = table_open(relation_ids().ledger_assets, AccessShareLock);
+    Relation table = open_relation(relation_ids().ledger_assets, AccessShareLock);
     TupleTableSlot *slot = table_slot_create(table, nullptr);
     ScanKeyData key;
     text_key(&key, 1, asset);

@@ -40,7 +40,7 @@ bool find_among_transactions(Ledger &ledger, Oid index, ScanKey keys, int key_co
 }
 
 Entry find_among_entries(Oid index, ScanKey key) {
-    Relation table = table_open(relation_ids().ledger_entries, AccessShareLock);
+    Relation table = open_relation(relation_ids().ledger_entries, AccessShareLock);
     TupleTableSlot *slot = table_slot_create(table, nullptr);
     Entry entry = {};
     if (load_newest(table, index, key, 1, slot))
@@ -240,7 +240,7 @@ Entry find_entry_of_job(int64 job_id) {
 
 Entry insert_entry(Ledger &ledger, const Intent &intent, int32 attempt) {
     Entry entry = {.found = true,
-                   .entry_id = nextval_internal(relation_ids().ledger_entry_id_seq, false),
+                   .entry_id = next_number(relation_ids().ledger_entry_id_seq),
                    .created_at = ledger.now};
     Table &entries = open_entries(ledger);
     RowWriter writer(entries.write_slot);

@@ -2,6 +2,8 @@
 // partition; taken in this order, as maintenance takes its own.
 #include "partition.hpp"
 
+#include "relations.hpp"
+
 namespace faultline {
 
 namespace {
@@ -47,7 +49,7 @@ void check_same_columns(Relation parent, Relation partition) {
 } // namespace
 
 Table open_day_partition(Oid parent_oid, TimestampTz at) {
-    Relation parent = table_open(parent_oid, RowExclusiveLock);
+    Relation parent = open_relation(parent_oid, RowExclusiveLock);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         bool is_default = false;

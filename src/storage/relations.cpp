@@ -34,6 +34,13 @@ void forget_relation(Datum, Oid relation) {
             cached_ids_valid = false;
 }
 
+[[noreturn]] void raise_dropped() {
+    ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+            errmsg("the tables of faultline do not exist any more"),
+            errdetail("The extension was dropped while this call waited for one of them."),
+            errhint("If it was created anew, call again."));
+}
+
 } // namespace
 
 const RelationIds &relation_ids() {
@@ -80,6 +87,21 @@ const RelationIds &relation_ids() {
 }
 
 const RelationIds &relation_ids_or_none() { return cached_ids; }
+
+Relation open_relation(Oid relation, LOCKMODE lock) {
+    Relation opened = try_table_open(relation, lock);
+    if (opened == nullptr)
+        raise_dropped();
+    return opened;
+}
+
+int64 next_number(Oid sequence) {
+    // nextval() takes the same lock, but calls it an internal error when nothing is there.
+    LockRelationOid(sequence, RowExclusiveLock);
+    if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(sequence)))
+        raise_dropped();
+    return nextval_internal(sequence, false);
+}
 
 void register_relation_callbacks() { CacheRegisterRelcacheCallback(forget_relation, 0); }
 

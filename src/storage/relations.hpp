@@ -43,6 +43,11 @@ const RelationIds &relation_ids();
 // The OIDs known last, without any look-up; for invalidation callbacks, which may not do any.
 const RelationIds &relation_ids_or_none();
 
+// Opens one of the tables; with 42P01 when the extension was dropped while this call waited for it.
+Relation open_relation(Oid relation, LOCKMODE lock);
+// Draws the next number of one of the sequences; the same.
+int64 next_number(Oid sequence);
+
 // Called once per process, from _PG_init.
 void register_relation_callbacks();
 

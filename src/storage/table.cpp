@@ -2,6 +2,8 @@
 // the transaction ends; row locks by the table access method.
 #include "table.hpp"
 
+#include "relations.hpp"
+
 namespace faultline {
 
 Table open_table(Relation relation, bool speculative) {
@@ -23,7 +25,7 @@ Table open_table(Relation relation, bool speculative) {
 }
 
 Table open_table(Oid relation, bool speculative) {
-    return open_table(table_open(relation, RowExclusiveLock), speculative);
+    return open_table(open_relation(relation, RowExclusiveLock), speculative);
 }
 
 void close_table(Table &table) {

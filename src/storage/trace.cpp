@@ -33,7 +33,7 @@ void note_job(JobTrace *trace, TupleTableSlot *row, core::JobState state,
 
 void look_in_table(Oid table_oid, Oid index, Snapshot snapshot, int64 job_id, JobTrace *trace,
                    core::JobState (*state_of)(TupleTableSlot *), const TraceColumns &columns) {
-    Relation table = table_open(table_oid, AccessShareLock);
+    Relation table = open_relation(table_oid, AccessShareLock);
     Finder finder = open_finder(table, index, snapshot, 1);
     ScanKeyData key;
     int64_key(&key, 1, job_id);

@@ -51,7 +51,7 @@ void look_at_queue(ReadyLook &look, const QueuePolicy &queue, Finder &order, Tim
 ReadyLook look_for_jobs(const QueuePolicy *queues, int queue_count, int count_max) {
     ReadyLook look = {.queue_id = 0, .ready_count = 0, .microseconds_to_due = PG_INT64_MAX};
     TimestampTz now = clock_now();
-    Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation live_jobs = open_relation(relation_ids().live_jobs, AccessShareLock);
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
     Finder order = open_order(live_jobs, snapshot);
     for (int i = 0; i < queue_count && look.ready_count == 0; i++)

@@ -24,7 +24,7 @@ void require_lab() {
 
 QueueRows rows_of_queue(FunctionCallInfo fcinfo) {
     QueuePolicy policy = require_queue(required_text(fcinfo, 0, "queue"));
-    Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation live_jobs = open_relation(relation_ids().live_jobs, AccessShareLock);
     QueueRows rows = {policy.queue_id, file_number(live_jobs)};
     table_close(live_jobs, AccessShareLock);
     return rows;
@@ -58,7 +58,7 @@ FAULTLINE_FUNCTION(faultline_sweep_windows) {
     using namespace faultline;
     begin_verb("faultline.sweep_windows()");
     TimestampTz now = clock_now();
-    Relation live_jobs = table_open(relation_ids().live_jobs, AccessShareLock);
+    Relation live_jobs = open_relation(relation_ids().live_jobs, AccessShareLock);
     int64 unknown = 0;
     for (int i = 0; i < window_count(); i++) {
         CHECK_FOR_INTERRUPTS();

@@ -34,6 +34,36 @@ sub windows {
     return sql('SELECT count(*) FROM faultline.ready_windows()');
 }
 
+# Calls that wait for a table while the extension is dropped say so, and are no internal errors.
+sub drop_under_load {
+    my @calls = (q{SELECT faultline.claim('a', 'w')}, q{SELECT faultline.enqueue('a')},
+        q{SELECT faultline.complete(1, 1)}, q{SELECT faultline.enqueue_many('a', '{1,2}')},
+        q{SELECT faultline.extend(1, 1)});
+    my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } @calls;
+    # They know the tables.
+    $_->query_safe(q{BEGIN; SELECT faultline.enqueue('a'); SELECT faultline.claim('a', 'w'); ROLLBACK})
+      for @sessions;
+    my $dropper = $node->background_psql('postgres');
+    $session->query_safe(q{BEGIN; LOCK TABLE faultline.live_jobs IN ACCESS SHARE MODE});
+    background_call($dropper, 'DROP EXTENSION faultline CASCADE');
+    wait_until_blocked(1);
+    background_call($sessions[$_], $calls[$_]) for 0 .. $#calls;
+    wait_until_blocked(1 + @calls);
+    $session->query_safe('COMMIT');
+    end_call($dropper);
+    like((end_call($sessions[$_]))[1], qr/ERROR:  the tables of faultline do not exist any more/,
+        "dropped meanwhile: $calls[$_]") for 0 .. $#calls;
+    $_->quit for @sessions, $dropper;
+    return;
+}
+
+sub wait_until_blocked {
+    my ($count) = @_;
+    $node->poll_query_until('postgres', "SELECT count(DISTINCT pid) = $count FROM pg_locks WHERE NOT granted")
+      or die "not $count sessions wait";
+    return;
+}
+
 sql(q{SELECT faultline.set_clock('2030-01-01 12:00Z');
     SELECT faultline.create_queue(q, lease => '1 h') FROM unnest('{a,b,c}'::text[]) q});
 
@@ -85,7 +115,8 @@ is(claim_many(7), join(' ', (10000) x 7), '70,000 jobs: committed, all are found
 # The extension made anew has other tables, and its queues the same numbers.
 sql(q{SELECT count(*) FROM faultline.enqueue_many('a', array_fill('1'::jsonb, ARRAY[30]))});
 is(claimed('a', 2), '2|t', 'a window is in use');
-sql(q{DROP EXTENSION faultline CASCADE; CREATE EXTENSION faultline;
+drop_under_load();
+sql(q{CREATE EXTENSION faultline;
     SELECT faultline.create_queue(q) FROM unnest('{x,y}'::text[]) q});
 is(claimed('x', 10), '0|t', 'nothing of the old extension is claimed');
 sql(q{SELECT faultline.enqueue('x')});
