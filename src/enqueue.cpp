@@ -134,7 +134,7 @@ TupleTableSlot *write_job(TupleTableSlot *slot, const Request &request, const Ne
     return row;
 }
 
-int64 draw_job_id() { return next_number(relation_ids().job_id_seq); }
+int64 draw_job_id() { return nextval_internal(relation_ids().job_id_seq, false); }
 
 KeyUse key_use(const Request &request, const NewJob &job) {
     return {.queue_id = request.policy.queue_id,
@@ -313,6 +313,7 @@ FAULTLINE_FUNCTION(faultline_enqueue) {
     Request request = read_request(fcinfo);
     if (!PG_ARGISNULL(ledger_argument))
         job.intent = read_intent(PG_GETARG_DATUM(ledger_argument), 0);
+    lock_sequence(relation_ids().job_id_seq);
     job.job_id = draw_job_id();
     if (job.key != nullptr) {
         Table keys = open_keys();
@@ -344,6 +345,7 @@ FAULTLINE_FUNCTION(faultline_enqueue_many) {
     begin_verb("faultline.enqueue_many()");
     Request request = read_request(fcinfo);
     NewJobs batch = read_jobs(fcinfo);
+    lock_sequence(relation_ids().job_id_seq);
     for (int i = 0; i < batch.count; i++)
         batch.answers[i] = batch.jobs[i].job_id = draw_job_id();
     claim_keys(request, batch);

@@ -25,7 +25,8 @@ void insert_event(TupleTableSlot *live_row, std::optional<core::JobState> from, 
     Table events = open_table(relation_ids().job_events);
     RowWriter writer(events.write_slot);
     copy_columns(writer, live_row, event_from_live);
-    writer.set(event_column::event_id, Int64GetDatum(next_number(relation_ids().event_id_seq)));
+    writer.set(event_column::event_id,
+               Int64GetDatum(nextval_internal(relation_ids().event_id_seq, false)));
     writer.set(event_column::at, TimestampTzGetDatum(clock_now()));
     if (from.has_value())
         writer.set(event_column::from_state, state_datum(*from));

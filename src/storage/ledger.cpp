@@ -240,7 +240,7 @@ Entry find_entry_of_job(int64 job_id) {
 
 Entry insert_entry(Ledger &ledger, const Intent &intent, int32 attempt) {
     Entry entry = {.found = true,
-                   .entry_id = next_number(relation_ids().ledger_entry_id_seq),
+                   .entry_id = nextval_internal(relation_ids().ledger_entry_id_seq, false),
                    .created_at = ledger.now};
     Table &entries = open_entries(ledger);
     RowWriter writer(entries.write_slot);

@@ -95,12 +95,11 @@ Relation open_relation(Oid relation, LOCKMODE lock) {
     return opened;
 }
 
-int64 next_number(Oid sequence) {
+void lock_sequence(Oid sequence) {
     // nextval() takes the same lock, but calls it an internal error when nothing is there.
     LockRelationOid(sequence, RowExclusiveLock);
     if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(sequence)))
         raise_dropped();
-    return nextval_internal(sequence, false);
 }
 
 void register_relation_callbacks() { CacheRegisterRelcacheCallback(forget_relation, 0); }

@@ -45,8 +45,8 @@ const RelationIds &relation_ids_or_none();
 
 // Opens one of the tables; with 42P01 when the extension was dropped while this call waited for it.
 Relation open_relation(Oid relation, LOCKMODE lock);
-// Draws the next number of one of the sequences; the same.
-int64 next_number(Oid sequence);
+// The same for one of the sequences; for a call that draws numbers before it has opened a table.
+void lock_sequence(Oid sequence);
 
 // Called once per process, from _PG_init.
 void register_relation_callbacks();
