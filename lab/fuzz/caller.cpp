@@ -97,10 +97,8 @@ void Caller::prepare_ground() {
           fmt::format("SELECT faultline.resume_queue('{}')", queue),
           std::string("SELECT faultline.create_asset('EUR', true)"),
           fmt::format("SELECT faultline.enqueue_many('{}', '{{1,2,3,4}}')", queue),
-          fmt::format(
-              R"(SELECT faultline.enqueue('{}', ledger => '{{"transaction_id": )"
-              R"("payment {}", "debit": "a", "credit": "b", "amount": 1, "asset": "EUR"}}'))",
-              queue, step_ % 500)})
+          fmt::format("SELECT faultline.enqueue('{}', ledger => {})", queue,
+                      effect_declaration(static_cast<int>(step_ % 500), 1))})
         run_statement(statement, false);
     if (!run_statement(
             fmt::format("SELECT job_id, lease_token FROM faultline.claim('{}', 'fuzz', 4)", queue),

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <exception>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <thread>
 
 namespace {

@@ -1,11 +1,8 @@
 // Implements the values, one list per type.
 #include "garbage.hpp"
 
-#include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <map>
-#include <span>
 #include <string_view>
 
 namespace faultline::fuzz {
@@ -15,7 +12,7 @@ namespace {
 using Values = std::vector<std::string_view>;
 
 // Of each type: at its limits, beyond what anybody means, and ordinary.
-const std::map<std::string_view, Values> &garbage_of_types() {
+const std::map<std::string_view, Values> &garbage() {
     static const std::map<std::string_view, Values> values{
         {"bigint",
          {"0", "1", "-1", "2", "1000", "9223372036854775807", "-9223372036854775808", "4294967296",
@@ -46,12 +43,6 @@ const std::map<std::string_view, Values> &garbage_of_types() {
         {"tid", {"'(0,0)'", "'(0,1)'", "'(4294967295,65535)'", "'(1,1)'"}},
         {"\"char\"", {"'I'", "'A'", "''", "'q'", "'r'", "'z'"}},
         {"faultline.queues", {"NULL", "(SELECT q FROM faultline.queues q LIMIT 1)"}},
-    };
-    return values;
-}
-
-const std::map<std::string_view, Values> &garbage_of_arrays() {
-    static const std::map<std::string_view, Values> values{
         {"bigint[]",
          {"'{}'", "'{NULL}'", "'{0,-1,9223372036854775807}'", "'{{1,2},{3,4}}'", "'[0:1]={1,2}'",
           "'{1,1,1}'", "(SELECT array_agg(i) FROM generate_series(1, 100000) i)", "'{1,NULL,2}'"}},
@@ -74,21 +65,14 @@ std::string pick(const Choice &choice, std::string_view purpose, const Values &v
 std::string any_value(const Choice &choice, const Argument &argument) {
     if (choice.chance(argument.name + " null", 120))
         return "NULL";
-    for (const auto *values : {&garbage_of_types(), &garbage_of_arrays()})
-        if (const auto found = values->find(argument.type); found != values->end())
-            return pick(choice, argument.name + " value", found->second);
-    return "NULL";
+    const auto found = garbage().find(argument.type);
+    return found == garbage().end() ? "NULL"
+                                    : pick(choice, argument.name + " value", found->second);
 }
 
 // Two sessions' worth of transaction ids, so that they meet again.
 std::string transaction_id(const Choice &choice) {
     return fmt::format("'payment {}'", choice.below("transaction id", 500));
-}
-
-std::string intent(const Choice &choice) {
-    return fmt::format(R"('{{"transaction_id": "payment {}", "debit": "a", "credit": "b", )"
-                       R"("amount": {}, "asset": "EUR"}}')",
-                       choice.below("transaction id", 500), choice.below("amount", 3) + 1);
 }
 
 // By the name of the argument; empty when the name says nothing.
@@ -122,7 +106,8 @@ std::string value_of_name(const Choice &choice, const std::string &name, const K
     if (name == "transaction_id" || name == "new_transaction_id")
         return transaction_id(choice);
     if (name == "ledger")
-        return intent(choice);
+        return effect_declaration(choice.below("transaction id", 500),
+                                  choice.below("amount", 3) + 1);
     if (name == "debit")
         return "'a'";
     if (name == "credit" || name == "account")
@@ -154,6 +139,12 @@ std::string value_of_type(const Choice &choice, const std::string &type) {
 }
 
 } // namespace
+
+std::string effect_declaration(int payment, int amount) {
+    return fmt::format(R"('{{"transaction_id": "payment {}", "debit": "a", "credit": "b", )"
+                       R"("amount": {}, "asset": "EUR"}}')",
+                       payment, amount);
+}
 
 std::string expression(const Choice &choice, const Argument &argument, const Known &known,
                        int right_per_mille) {

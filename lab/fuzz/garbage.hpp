@@ -4,7 +4,6 @@
 
 #include "../simulator/choice.hpp"
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +25,9 @@ struct Argument {
     std::string name;
     std::string type; // as format_type() writes it
 };
+
+// What a job has to move, as an SQL literal.
+std::string effect_declaration(int payment, int amount);
 
 // An SQL expression of the argument's type; right with a chance of so many in a thousand.
 std::string expression(const Choice &choice, const Argument &argument, const Known &known,
