@@ -255,9 +255,13 @@ DECLARE
   now_at timestamptz := faultline.clock_now();
 BEGIN
   RETURN QUERY
-  SELECT 'INV_104', q.name, format('%s jobs wait, the oldest for %s', count(*), now_at - min(j.next_run_at))
+  -- A job may be enqueued with a run_at long past; it has waited since it was enqueued.
+  SELECT 'INV_104', q.name,
+         format('%s jobs wait, the oldest for %s', count(*),
+                now_at - min(greatest(j.next_run_at, j.enqueued_at)))
     FROM faultline.live_jobs j JOIN faultline.queues q ON q.queue_id = j.queue_id
-   WHERE j.state = 'q' AND j.next_run_at < now_at - grace AND q.paused_at IS NULL
+   WHERE j.state = 'q' AND greatest(j.next_run_at, j.enqueued_at) < now_at - grace
+     AND q.paused_at IS NULL
    GROUP BY q.queue_id, q.name;
 END $$;
 COMMENT ON FUNCTION faultline.invariants_of_queues(interval) IS

@@ -149,10 +149,11 @@ END $$;
 SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET lease_expires_at = '2025-12-31 23:59Z' WHERE job_id = 13002$$);
 SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET lease_expires_at = '2025-12-31 23:58Z' WHERE job_id = 13002$$);
 -- INV_104: jobs of a queue that is not paused are run
-SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:59Z' WHERE state = 'q'$$);
-SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:58Z' WHERE state = 'q'$$);
-SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:58Z' WHERE state = 'q'$$,
+SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:59Z', enqueued_at = '2025-12-31 23:59Z' WHERE state = 'q'$$);
+SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:58Z', enqueued_at = '2025-12-31 23:58Z' WHERE state = 'q'$$);
+SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2025-12-31 23:58Z', enqueued_at = '2025-12-31 23:58Z' WHERE state = 'q'$$,
   $$SELECT faultline.pause_queue('sound')$$);
+SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET next_run_at = '2000-01-01 00:00Z' WHERE state = 'q'$$);
 -- INV_105: no lease ends later than any lease can
 SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET lease_expires_at = '2026-01-02 00:00Z' WHERE job_id = 13002$$);
 SELECT * FROM pg_temp.overdue('1 min', $$UPDATE faultline.live_jobs SET lease_expires_at = '2026-01-02 00:00:01Z' WHERE job_id = 13002$$);
