@@ -2,7 +2,7 @@
 // report that a fault waits for; it never waits for time to pass, only for states.
 #include "drain_drill.hpp"
 
-#include "poll_until.hpp"
+#include "../poll_until.hpp"
 
 #include <algorithm>
 #include <cerrno>

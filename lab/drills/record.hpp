@@ -2,7 +2,7 @@
 // is what the rows are held against afterwards.
 #pragma once
 
-#include "poll_until.hpp"
+#include "../poll_until.hpp"
 
 #include <cstdint>
 #include <mutex>

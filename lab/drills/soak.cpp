@@ -1,8 +1,8 @@
 // The soak drill: a background worker under constant attack. Client workers are killed, the
 // server's own worker and launcher are terminated every few seconds, databases come and go; no job
 // may be lost or stay with a dead worker, and health() must be content in the end.
+#include "../poll_until.hpp"
 #include "drain_database.hpp"
-#include "poll_until.hpp"
 #include "worker_process.hpp"
 
 #include "faultline/api.hpp"

@@ -1,11 +1,12 @@
 // Implements the server by scripts/cluster and one connection to its database postgres.
 #include "server.hpp"
 
+#include "../poll_until.hpp"
+
 #include <algorithm>
 #include <csignal>
 #include <fmt/format.h>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 namespace faultline::lab {
@@ -78,22 +79,16 @@ void Server::kill(int process_id) {
 // The control session is ended by the crash as well.
 void Server::await_crash() {
     killed_++;
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!control().run("SELECT 1").connection_lost) {
-        if (std::chrono::steady_clock::now() > deadline)
-            throw std::runtime_error("the server did not notice that a process died");
-        std::this_thread::yield();
-    }
-    while (true) {
+    poll_until("the server to notice that a process died",
+               [&] { return control().run("SELECT 1").connection_lost; });
+    poll_until("the server to take sessions again", [&] {
         try {
             connect();
-            return;
+            return true;
         } catch (const std::runtime_error &) {
-            if (std::chrono::steady_clock::now() > deadline)
-                throw;
-            std::this_thread::yield();
+            return false;
         }
-    }
+    });
 }
 
 void Server::restart(bool immediate) {
@@ -118,13 +113,10 @@ void Server::kill_postmaster() {
     for (const int child : processes)
         if (process_state(child) == 'T')
             ::kill(child, SIGKILL);
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (std::any_of(processes.begin(), processes.end(),
-                       [](int each) { return process_state(each) != process_gone; })) {
-        if (std::chrono::steady_clock::now() > deadline)
-            throw std::runtime_error("processes of the killed server do not leave");
-        std::this_thread::yield();
-    }
+    poll_until("the processes of the killed server to leave", [&] {
+        return std::all_of(processes.begin(), processes.end(),
+                           [](int each) { return process_state(each) == process_gone; });
+    });
 }
 
 } // namespace faultline::lab

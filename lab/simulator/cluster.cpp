@@ -1,32 +1,18 @@
 // Implements the questions to the server and its restarts.
 #include "cluster.hpp"
 
+#include "../poll_until.hpp"
+
 #include "faultline/error.hpp"
 
-#include <chrono>
 #include <cstdlib>
-#include <poll.h>
 #include <stdexcept>
 
 namespace faultline::simulator {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr std::chrono::seconds state_seconds_max{60};
-constexpr int state_poll_milliseconds = 2;
 constexpr int answer_milliseconds_max = 60'000;
-
-template <typename Condition> void poll_until(const char *what, Condition condition) {
-    const Clock::time_point deadline = Clock::now() + state_seconds_max;
-    while (!condition()) {
-        if (Clock::now() > deadline) {
-            throw std::runtime_error(std::string("waited in vain for ") + what);
-        }
-        poll(nullptr, 0, state_poll_milliseconds);
-    }
-}
 
 } // namespace
 
@@ -90,7 +76,7 @@ bool Cluster::is_gone(int server_process) {
 
 bool Cluster::wait_until_gone_or_blocked(int server_process) {
     bool gone = false;
-    poll_until("a session to end", [&] {
+    lab::poll_until("a session to end", [&] {
         gone = is_gone(server_process);
         return gone || !blockers_of(server_process).empty();
     });
@@ -107,12 +93,11 @@ void Cluster::restart(bool immediate) {
 
 void Cluster::wait_for_crash_restart() {
     // It dies with the others; before that a new session might still be one of the old server.
-    const int milliseconds = std::chrono::milliseconds(state_seconds_max).count();
-    if (session_ && !session_->wait_for_loss(milliseconds)) {
+    if (session_ && !session_->wait_for_loss(answer_milliseconds_max)) {
         throw std::runtime_error("the server did not end its sessions after a crash");
     }
     session_.reset();
-    poll_until("the server to be back after a crash", [&] {
+    lab::poll_until("the server to be back after a crash", [&] {
         try {
             control_session();
             return true;

@@ -1,4 +1,4 @@
-// Owns waiting for a state, with a deadline: drills never wait for time to pass alone.
+// Owns waiting for a state, with a deadline: the lab never waits for time to pass alone.
 #pragma once
 
 #include <chrono>
