@@ -49,8 +49,8 @@ export PG_CONFIG ERROR_ON_WARNING
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all install installcheck uninstall clean clean-build help setup pgroot demo test lint \
-        format bench drain drills model soak simulate fuzz conformance mutants worker-figures \
-        docs lab incident new-failure-mode FORCE
+        format bench drain drills model soak worker-soak simulate fuzz conformance mutants \
+        worker-figures docs lab incident new-failure-mode FORCE
 
 all: ## build the extension (the default)
 install: ## install it into the server of PG_CONFIG
@@ -118,7 +118,7 @@ test-conformance: setup ## scenarios and random histories against the reference 
 test-simulator: setup ## 200 seeds of the simulator, and whether a seed repeats itself
 test-mutants: setup ## some of the mutants of `make mutants`: does being wrong get noticed?
 test-fuzz: setup ## 20,000 calls with garbage
-test-drill: setup ## a quick share of `make drills`, `make drain` and `make soak`
+test-drill: setup ## a quick share of `make drills`, `make drain` and both soaks
 test-bench: setup ## every benchmark for an instant: does it still work?
 test-unit test-regress test-isolation test-pgtap test-tap test-readme test-valgrind test-demo \
     test-lab test-model test-conformance test-simulator test-mutants test-fuzz \
@@ -158,8 +158,11 @@ new-failure-mode: ## begin one; NAME=091_late_answer
 model: setup ## check the protocol with Spin, and what each protection is there for
 	@lab/model/run
 
-soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 1"
-	@lab/drills/soak $(ARGS)
+soak: setup ## clients at work, a fault each minute, every job accounted for; MINUTES=30
+	@lab/drills/soak --minutes $(or $(MINUTES),30) $(ARGS)
+
+worker-soak: setup ## ten minutes of attacks on the background worker; ARGS="--minutes 1"
+	@lab/drills/worker-soak $(ARGS)
 
 simulate: setup ## clients, faults and time from a seed; SEED=42 or SEEDS=1..200
 	@lab/simulator/simulate --seeds $(or $(SEED),$(SEEDS),1..20) $(ARGS)

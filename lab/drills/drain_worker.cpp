@@ -86,11 +86,15 @@ void hold(const Job &job) {
     is_stop_requested(-1);
 }
 
+// Others may take each job before us, but there will be more.
 Job claim_one(Connection &connection, const std::string &queue, const std::string &name) {
-    std::vector<Job> jobs = Api(connection).claim(queue, name, 1);
-    if (jobs.size() != 1)
-        throw std::runtime_error("there was no job to claim");
-    return jobs.front();
+    while (true) {
+        const std::vector<Job> jobs = Api(connection).claim(queue, name, 1);
+        if (!jobs.empty())
+            return jobs.front();
+        if (is_stop_requested(idle_poll_milliseconds))
+            throw std::runtime_error("there was no job to claim");
+    }
 }
 
 Verdict apply_in_transaction(Connection &connection, const Job &job, bool completes, bool holds) {

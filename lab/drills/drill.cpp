@@ -111,17 +111,11 @@ std::string unused_queue(const char *drill) {
                        std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
-void check_log(Stage &stage) {
-    const CommandResult checked = run_command(fmt::format(
-        "scripts/cluster check {} --killed {}", drill_server_directory, stage.server->killed()));
-    stage.figures.expect(stage.may_crash || checked.status == 0, checked.output);
-}
-
 void play(const Drill &drill, Stage &stage) {
     try {
         drill.play(stage);
         if (stage.server)
-            check_log(stage);
+            stage.check_log();
     } catch (const Unplayable &reason) {
         stage.figures.skipped = reason.what();
     } catch (const std::exception &error) {

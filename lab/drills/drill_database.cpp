@@ -14,7 +14,6 @@ using client::Connection;
 using client::Parameter;
 using client::Parameters;
 
-// A job that is hit by every fault must still have an attempt left.
 constexpr int max_attempts = 10'000;
 constexpr client::Milliseconds backoff_base{50};
 constexpr client::Milliseconds backoff_max{1'000};
@@ -34,6 +33,14 @@ std::string names_of(const std::vector<Acknowledgement> &list) {
 }
 
 } // namespace
+
+client::QueueSettings drill_queue_settings(client::Milliseconds lease) {
+    return {.max_attempts = max_attempts,
+            .lease = lease,
+            .backoff_base = backoff_base,
+            .backoff_max = backoff_max,
+            .description = "a drill"};
+}
 
 DrillDatabase::DrillDatabase(std::string queue, Connection connection)
     : queue_(std::move(queue)), connection_(std::move(connection)) {}
@@ -57,12 +64,7 @@ DrillDatabase::DrillDatabase(const std::string &conninfo, std::string queue,
     for (const char *account : {drill_payer, drill_payee})
         connection_.execute("SELECT faultline.open_account($1, $2, maintain_balance => false)",
                             {Parameter(account), Parameter(drill_asset)});
-    Api(connection_)
-        .create_queue(queue_, {.max_attempts = max_attempts,
-                               .lease = lease,
-                               .backoff_base = backoff_base,
-                               .backoff_max = backoff_max,
-                               .description = "a drill"});
+    Api(connection_).create_queue(queue_, drill_queue_settings(lease));
 }
 
 std::int64_t DrillDatabase::count(const std::string &sql, const Parameters &parameters) {
@@ -105,7 +107,7 @@ std::vector<std::int64_t> DrillDatabase::enqueue_charges(int count, Recorded &re
 }
 
 // However many there are, some must end all the time.
-void DrillDatabase::await_end() {
+void DrillDatabase::await_end(const std::string &queue) {
     constexpr int look_milliseconds = 50; // the question reads all live jobs
     std::int64_t left = -1;
     while (left != 0) {
@@ -114,38 +116,52 @@ void DrillDatabase::await_end() {
             poll(nullptr, 0, look_milliseconds);
             left = count("SELECT count(*) FROM faultline.jobs WHERE queue = $1"
                          " AND state IN ('queued', 'running')",
-                         {Parameter(queue_)});
+                         {Parameter(queue)});
             return left == 0 || before < 0 || left < before;
         });
     }
 }
 
-void DrillDatabase::upload(const Recorded &recorded) {
-    connection_.execute("CREATE TEMP TABLE attempted (transaction_id text)");
-    connection_.execute("CREATE TEMP TABLE told (what text, transaction_id text, id bigint)");
+void DrillDatabase::upload(const std::string &prefix, const Recorded &recorded) {
+    connection_.execute("CREATE TEMP TABLE " + prefix + "attempted (transaction_id text)");
+    connection_.execute("CREATE TEMP TABLE " + prefix +
+                        "told (what text, transaction_id text, id bigint)");
     std::vector<std::optional<std::string>> attempted(recorded.attempted.begin(),
                                                       recorded.attempted.end());
-    connection_.execute("INSERT INTO attempted SELECT unnest($1::text[])",
+    connection_.execute("INSERT INTO " + prefix + "attempted SELECT unnest($1::text[])",
                         {Parameter(client::text_array(attempted))});
     const auto tell = [&](const char *what, const std::vector<Acknowledgement> &list) {
-        connection_.execute("INSERT INTO told SELECT $1, * FROM unnest($2::text[], $3::bigint[])",
+        connection_.execute("INSERT INTO " + prefix +
+                                "told SELECT $1, * FROM unnest($2::text[], $3::bigint[])",
                             {Parameter(what), Parameter(names_of(list)), Parameter(ids_of(list))});
     };
     tell("enqueued", recorded.enqueued);
     tell("applied", recorded.applied);
     tell("completed", recorded.completed);
+    connection_.execute("ANALYZE");
+}
+
+std::vector<std::string> DrillDatabase::violations(const std::string &grace) {
+    const client::Result rows =
+        connection_.execute("SELECT concat_ws(' ', invariant, subject, detail)"
+                            "  FROM faultline.check_invariants(grace => $1::interval)",
+                            {Parameter(grace)});
+    std::vector<std::string> violations;
+    for (int row = 0; row < rows.row_count(); ++row)
+        violations.emplace_back(rows.text(row, 0));
+    return violations;
+}
+
+void DrillDatabase::take_account(const Recorded &recorded, Figures &figures,
+                                 const std::string &grace) {
+    upload("", recorded);
     // As they are now, by name: a failover may give the number of a job that it lost to another.
     connection_.execute(
         "CREATE TEMP TABLE found AS SELECT t.transaction_id, t.job_id, t.entry_id, j.state,"
         "       j.attempt FROM faultline.transactions t LEFT JOIN faultline.jobs j USING (job_id)"
         " WHERE t.queue = $1",
         {Parameter(queue_)});
-    connection_.execute("ANALYZE");
-}
-
-void DrillDatabase::take_account(const Recorded &recorded, Figures &figures,
-                                 const std::string &grace) {
-    upload(recorded);
+    connection_.execute("ANALYZE found");
     figures.acknowledged = count("SELECT count(*) FROM told");
     // Every job is to have succeeded by now, and to have its entry.
     figures.lost = count(
@@ -175,12 +191,8 @@ void DrillDatabase::take_account(const Recorded &recorded, Figures &figures,
               " AS entries FULL JOIN faultline_drill.effects USING (transaction_id)"
               " WHERE entries IS NULL OR effects IS NULL") == 0,
         "the application's rows and the entries differ");
-    const client::Result violated =
-        connection_.execute("SELECT concat_ws(' ', invariant, subject, detail)"
-                            "  FROM faultline.check_invariants(grace => $1::interval)",
-                            {Parameter(grace)});
-    for (int row = 0; row < violated.row_count(); ++row)
-        figures.violations.emplace_back(violated.text(row, 0));
+    for (std::string &violation : violations(grace))
+        figures.violations.push_back(std::move(violation));
 }
 
 void DrillDatabase::remove() {

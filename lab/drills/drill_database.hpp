@@ -15,6 +15,9 @@ inline constexpr std::chrono::milliseconds drill_lease{2'000};
 
 inline constexpr const char *default_grace = "1 hour";
 
+// A job that is hit by every fault still has an attempt left, and soon.
+client::QueueSettings drill_queue_settings(client::Milliseconds lease);
+
 class DrillDatabase {
   public:
     // Makes the queue and the schema anew.
@@ -36,17 +39,22 @@ class DrillDatabase {
     // Jobs for single workers of a drill; like those of the load, but they call outside.
     std::vector<std::int64_t> enqueue_charges(int count, Recorded &recorded);
     // Every job of the queue has ended.
-    void await_end();
+    void await_end() { await_end(queue_); }
+    void await_end(const std::string &queue);
     // Fills in acknowledged, lost, unexpected, duplicates, violations and failures.
     // grace: see check_invariants().
     void take_account(const Recorded &recorded, Figures &figures,
                       const std::string &grace = default_grace);
+    // What clients asked for and were told, into temporary tables: PREFIXattempted
+    // (transaction_id), PREFIXtold (what, transaction_id, id).
+    void upload(const std::string &prefix, const Recorded &recorded);
+    // Rows of check_invariants().
+    std::vector<std::string> violations(const std::string &grace = default_grace);
     // The queue and the schema; jobs that have ended and entries stay, as Faultline keeps them.
     void remove();
 
   private:
     DrillDatabase(std::string queue, client::Connection connection);
-    void upload(const Recorded &recorded);
 
     const std::string queue_;
     client::Connection connection_;

@@ -15,10 +15,12 @@ std::string effect_declaration(const std::string &transaction_id) {
                        transaction_id, drill_payer, drill_payee, drill_asset);
 }
 
-void charge_outside(Connection &connection, const client::Job &job) {
-    connection.execute("INSERT INTO faultline_drill.charges AS c VALUES ($1, 1)"
-                       " ON CONFLICT (transaction_id) DO UPDATE SET calls = c.calls + 1",
-                       {Parameter(job.effect->transaction_id)});
+int charge_outside(Connection &connection, const client::Job &job) {
+    return connection
+        .execute("INSERT INTO faultline_drill.charges AS c VALUES ($1, 1)"
+                 " ON CONFLICT (transaction_id) DO UPDATE SET calls = c.calls + 1 RETURNING calls",
+                 {Parameter(job.effect->transaction_id)})
+        .integer(0, 0);
 }
 
 client::Applied apply_with_own_row(Connection &connection, const client::Job &job, bool completes) {

@@ -16,8 +16,9 @@ inline constexpr const char *drill_payer = "drill:payer";
 inline constexpr const char *drill_payee = "drill:payee";
 // The ledger entry of the job.
 std::string effect_declaration(const std::string &transaction_id);
-// Commits by itself, as a call to another system would.
-void charge_outside(client::Connection &connection, const client::Job &job);
+// Commits by itself, as a call to another system would; returns how often it was called for the
+// job.
+int charge_outside(client::Connection &connection, const client::Job &job);
 // Applies the entry and, in the same transaction, writes a row of the application's, into a table
 // without a unique constraint: there a second effect would show. The caller commits.
 client::Applied apply_with_own_row(client::Connection &connection, const client::Job &job,

@@ -1,7 +1,6 @@
 // Drills between clients and server: D06 a network that delays, drops and cuts, D07 a pooler that
 // exchanges the server's sessions and is restarted.
-#include "stage.hpp"
-#include "tcp_proxy.hpp"
+#include "network_faults.hpp"
 
 #include "../processes.hpp"
 
@@ -11,102 +10,6 @@
 namespace faultline::lab {
 
 namespace {
-
-class NetworkDrill {
-  public:
-    NetworkDrill(Stage &stage, TcpProxy &proxy)
-        : stage_(stage), proxy_(proxy), database_(stage.conninfo, stage.queue), load_(options()) {}
-
-    void play() {
-        cut_at_commits();
-        delay();
-        drop(true);
-        drop(false);
-        leave_half_open();
-        stage_.finish(load_, database_);
-        stage_.figures.expect(stage_.figures.recovered > 0,
-                              "no call was found to have taken effect unheard");
-        stage_.figures.expect(stage_.figures.more["in_doubt"] >
-                                  static_cast<double>(stage_.figures.recovered),
-                              "no call was found not to have taken effect");
-    }
-
-  private:
-    LoadOptions options() const {
-        LoadOptions options = stage_.load_options();
-        options.conninfo = fmt::format("host=127.0.0.1 port={} user=postgres dbname={}"
-                                       " sslmode=disable gssencmode=disable",
-                                       proxy_.port(), drill_database_name);
-        return options;
-    }
-
-    void count(int faults, Clock::time_point struck_at) {
-        stage_.figures.faults += faults;
-        stage_.figures.recovery_seconds.push_back(load_.seconds_until_working(struck_at));
-    }
-
-    void cut_at_commits() {
-        for (int round = 0; round < stage_.times(20, 4); ++round) {
-            load_.await_completions(20);
-            const int before = proxy_.cut_at_commit();
-            constexpr int at_once = 2;
-            proxy_.cut_before_commit(at_once);
-            proxy_.cut_after_commit(at_once);
-            poll_until("commits to be cut off",
-                       [&] { return proxy_.cut_at_commit() >= before + 2 * at_once; });
-            count(2 * at_once, Clock::now());
-        }
-    }
-
-    void delay() {
-        constexpr int milliseconds = 50;
-        const Clock::time_point struck_at = Clock::now();
-        proxy_.delay(milliseconds);
-        load_.await_completions(stage_.times(50, 10));
-        proxy_.delay(0);
-        stage_.figures.more["pieces_delayed"] = proxy_.delayed();
-        count(proxy_.delayed() > 0 ? 1 : 0, struck_at);
-    }
-
-    // One direction is dead for a while, then the connections end, as keepalives would end them.
-    void drop(bool requests) {
-        load_.await_completions(20);
-        const int before = proxy_.dropped();
-        requests ? proxy_.drop_requests(true) : proxy_.drop_answers(true);
-        poll_until("something to be dropped", [&] { return proxy_.dropped() > before; });
-        poll_until("the clients to have nothing to say", [&] {
-            const int seen = proxy_.dropped();
-            poll(nullptr, 0, 100);
-            return seen == proxy_.dropped();
-        });
-        requests ? proxy_.drop_requests(false) : proxy_.drop_answers(false);
-        cut_all(false);
-    }
-
-    void cut_all(bool half_open) {
-        const int before = proxy_.cut();
-        const Clock::time_point struck_at = Clock::now();
-        proxy_.cut_all(half_open);
-        poll_until("connections to be cut", [&] { return proxy_.cut() > before; });
-        count(proxy_.cut() - before, struck_at);
-    }
-
-    // The server's sessions stay, with the transactions that were open in them, while clients come
-    // back on new connections; then they hear of it.
-    void leave_half_open() {
-        load_.await_completions(20);
-        cut_all(true);
-        load_.await_completions(stage_.times(500, 50));
-        stage_.figures.more["sessions_left_half_open"] = proxy_.half_open();
-        stage_.figures.expect(proxy_.half_open() > 0, "no session was left half open");
-        cut_all(false);
-    }
-
-    Stage &stage_;
-    TcpProxy &proxy_;
-    DrillDatabase database_;
-    Load load_;
-};
 
 std::string through_pooler() { return Server::conninfo_beside("pooler", drill_database_name); }
 
@@ -119,7 +22,23 @@ void start_pooler(const Stage &stage) {
 
 void disturb_network(Stage &stage) {
     TcpProxy proxy(stage.server->socket_path());
-    NetworkDrill(stage, proxy).play();
+    DrillDatabase database(stage.conninfo, stage.queue);
+    LoadOptions options = stage.load_options();
+    options.conninfo = conninfo_through(proxy);
+    Load load(options);
+    NetworkFaults faults(stage, proxy, load);
+    for (int round = 0; round < stage.times(20, 4); ++round)
+        faults.cut_at_commits();
+    faults.delay(stage.times(50, 10));
+    faults.lose_requests();
+    faults.lose_answers();
+    faults.leave_half_open(stage.times(500, 50));
+    stage.finish(load, database);
+    stage.figures.expect(stage.figures.recovered > 0,
+                         "no call was found to have taken effect unheard");
+    stage.figures.expect(stage.figures.more["in_doubt"] >
+                             static_cast<double>(stage.figures.recovered),
+                         "no call was found not to have taken effect");
 }
 
 void pool_connections(Stage &stage) {

@@ -22,16 +22,6 @@ struct Victim {
     std::int64_t job;
 };
 
-std::int64_t await_held(WorkerProcess &process) {
-    std::int64_t job = 0;
-    poll_until(fmt::format("{} to hold its job", process.name()), [&] {
-        for (const Report &report : process.read_reports())
-            job = report.moment == Moment::held ? report.count : 0;
-        return job != 0;
-    });
-    return job;
-}
-
 // A job with its worker for each point, `rounds` times.
 std::vector<Victim> held_victims(Stage &stage, DrillDatabase &database,
                                  const std::vector<std::string> &points, int rounds,

@@ -10,15 +10,6 @@ namespace faultline::lab {
 
 namespace {
 
-// The smallest value that the share of all does not exceed; 0 when there is none.
-double percentile(std::vector<double> values, double share) {
-    if (values.empty())
-        return 0;
-    std::sort(values.begin(), values.end());
-    const double rank = std::ceil(share * static_cast<double>(values.size()));
-    return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
-}
-
 struct Recovery {
     double median;
     double most; // 95 of 100
@@ -51,6 +42,14 @@ const char *verdict_of(const Figures &figures) {
 void Figures::expect(bool holds, const std::string &what) {
     if (!holds)
         failures.push_back(what);
+}
+
+double percentile(std::vector<double> values, double share) {
+    if (values.empty())
+        return 0;
+    std::sort(values.begin(), values.end());
+    const double rank = std::ceil(share * static_cast<double>(values.size()));
+    return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
 }
 
 bool is_passed(const Figures &figures) {

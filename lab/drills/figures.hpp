@@ -33,6 +33,9 @@ struct Figures {
     void expect(bool holds, const std::string &what);
 };
 
+// The smallest value that the share of all does not exceed; 0 when there is none.
+double percentile(std::vector<double> values, double share);
+
 bool is_passed(const Figures &figures);
 std::string as_line(const Figures &figures);
 std::string as_json(const Figures &figures);

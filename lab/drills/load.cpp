@@ -4,7 +4,6 @@
 
 #include "drill_job.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
 namespace faultline::lab {
@@ -18,7 +17,6 @@ using client::ErrorCode;
 using client::Job;
 using client::Verdict;
 
-constexpr int idle_milliseconds = 10;
 constexpr int fails_one_job_in = 10;
 
 client::Lease lease_of(const Job &job) { return {job.job_id, job.lease_token}; }
@@ -30,47 +28,7 @@ bool is_stale(const Error &error, bool may_forget) {
 
 } // namespace
 
-// A client with a connection that is opened again whenever it is lost.
-class Load::Client {
-  public:
-    Client(Load &load, std::string name) : load_(load), name_(std::move(name)) {}
-
-    // call(connection, in doubt): repeated until it returns, or fails for good.
-    template <typename Call> auto until_answered(Call call) {
-        in_doubt_ = false;
-        while (true) {
-            try {
-                return call(connection(), in_doubt_);
-            } catch (const Error &error) {
-                if (!error.retryable() || load_.is_abandoned_)
-                    throw;
-                if (error.in_doubt() && !in_doubt_) {
-                    in_doubt_ = true;
-                    load_.record_.doubt();
-                }
-                if (connection_ && !connection_->is_open())
-                    connection_.reset();
-                poll(nullptr, 0, idle_milliseconds);
-            }
-        }
-    }
-    // Whether an answer to the last call was lost on the way.
-    [[nodiscard]] bool was_in_doubt() const { return in_doubt_; }
-
-  private:
-    Connection &connection() {
-        if (!connection_)
-            connection_ = std::make_unique<Connection>(load_.conninfo(), name_);
-        return *connection_;
-    }
-
-    Load &load_;
-    const std::string name_;
-    std::unique_ptr<Connection> connection_;
-    bool in_doubt_ = false;
-};
-
-Load::Load(LoadOptions options) : options_(std::move(options)), conninfo_(options_.conninfo) {
+Load::Load(LoadOptions options) : options_(std::move(options)), route_(options_.conninfo) {
     for (int number = 0; number < options_.producers; ++number)
         producers_.emplace_back([this, number] { run([this, number] { produce(number); }); });
     for (int number = 0; number < options_.workers; ++number)
@@ -78,18 +36,8 @@ Load::Load(LoadOptions options) : options_(std::move(options)), conninfo_(option
 }
 
 Load::~Load() {
-    is_abandoned_ = true;
+    route_.abandon();
     stop();
-}
-
-void Load::connect_to(const std::string &conninfo) {
-    const std::scoped_lock guard(conninfo_mutex_);
-    conninfo_ = conninfo;
-}
-
-std::string Load::conninfo() {
-    const std::scoped_lock guard(conninfo_mutex_);
-    return conninfo_;
 }
 
 void Load::stop_producers() {
@@ -111,9 +59,7 @@ double Load::seconds_until_working(Clock::time_point fault) {
 void Load::await_completions(std::int64_t count) {
     const std::int64_t enough = record_.completed() + count;
     poll_until(fmt::format("{} completions", count), [&] {
-        const std::vector<std::string> errors = record_.all().errors;
-        if (!errors.empty())
-            throw std::runtime_error("a client failed: " + errors.front());
+        record_.throw_if_failed();
         return record_.completed() >= enough;
     });
 }
@@ -122,13 +68,13 @@ void Load::run(const std::function<void()> &body) {
     try {
         body();
     } catch (const std::exception &error) {
-        if (!is_abandoned_)
+        if (!route_.is_abandoned())
             record_.fail(error.what());
     }
 }
 
 void Load::produce(int number) {
-    Client client(*this, fmt::format("drill-producer-{}", number));
+    ReconnectingClient client(route_, record_, fmt::format("drill-producer-{}", number));
     const Clock::time_point start = Clock::now();
     for (std::int64_t job = 0; produces_; ++job) {
         const double due =
@@ -139,16 +85,17 @@ void Load::produce(int number) {
         const std::string id = fmt::format("{}-{}-{}", options_.queue, number, job);
         record_.attempt(id);
         bool took_effect_unheard = false;
-        const std::int64_t job_id = client.until_answered([&](Connection &connection, bool doubt) {
-            Api api(connection);
-            if (doubt) {
-                const auto status = api.transaction_status(id);
-                took_effect_unheard = status && status->job_id;
-                if (took_effect_unheard)
-                    return *status->job_id;
-            }
-            return api.enqueue(options_.queue, "{}", id, {}, effect_declaration(id));
-        });
+        const std::int64_t job_id =
+            client.until_answered("enqueue", [&](Connection &connection, bool doubt) {
+                Api api(connection);
+                if (doubt) {
+                    const auto status = api.transaction_status(id);
+                    took_effect_unheard = status && status->job_id;
+                    if (took_effect_unheard)
+                        return *status->job_id;
+                }
+                return api.enqueue(options_.queue, "{}", id, {}, effect_declaration(id));
+            });
         record_.enqueue(id, job_id);
         if (took_effect_unheard)
             record_.recover(1);
@@ -157,12 +104,13 @@ void Load::produce(int number) {
 
 void Load::work(int number) {
     const std::string name = fmt::format("drill-worker-{}", number);
-    Client client(*this, name);
+    ReconnectingClient client(route_, record_, name);
     while (works_) {
         const Clock::time_point claim_begun = Clock::now();
-        const std::vector<Job> jobs = client.until_answered([&](Connection &connection, bool) {
-            return Api(connection).claim(options_.queue, name, options_.batch);
-        });
+        const std::vector<Job> jobs =
+            client.until_answered("claim", [&](Connection &connection, bool) {
+                return Api(connection).claim(options_.queue, name, options_.batch);
+            });
         for (const Job &job : jobs)
             run_job(client, job, claim_begun);
         if (jobs.empty())
@@ -170,19 +118,20 @@ void Load::work(int number) {
     }
 }
 
-void Load::run_job(Client &client, const Job &job, Clock::time_point claim_begun) {
+void Load::run_job(ReconnectingClient &client, const Job &job, Clock::time_point claim_begun) {
     const bool fails = fails_always_ || (options_.fails_some && job.attempt == 1 &&
                                          job.job_id % fails_one_job_in == 0);
     try {
         if (fails) {
-            client.until_answered([&](Connection &connection, bool) {
+            client.until_answered("fail", [&](Connection &connection, bool) {
                 return Api(connection).fail(lease_of(job), "the drill wants it to fail");
             });
             return;
         }
         if (job.kind == job_with_charge)
-            client.until_answered(
-                [&](Connection &connection, bool) { return charge_outside(connection, job); });
+            client.until_answered("charge", [&](Connection &connection, bool) {
+                return charge_outside(connection, job);
+            });
         const bool in_one_call = job.job_id % 2 == 0;
         apply(client, job, in_one_call);
         if (!in_one_call)
@@ -196,21 +145,23 @@ void Load::run_job(Client &client, const Job &job, Clock::time_point claim_begun
 }
 
 // The entry in a call of its own, or in the one that completes the job.
-void Load::apply(Client &client, const Job &job, bool completes) {
-    const client::Applied applied = client.until_answered([&](Connection &connection, bool) {
-        client::Transaction transaction(connection);
-        const client::Applied answer = apply_with_own_row(connection, job, completes);
-        transaction.commit();
-        return answer;
-    });
+void Load::apply(ReconnectingClient &client, const Job &job, bool completes) {
+    const client::Applied applied =
+        client.until_answered("apply", [&](Connection &connection, bool) {
+            client::Transaction transaction(connection);
+            const client::Applied answer = apply_with_own_row(connection, job, completes);
+            transaction.commit();
+            return answer;
+        });
     record_.apply(job.effect->transaction_id, applied.entry_id);
     if (client.was_in_doubt() && applied.verdict == Verdict::exists)
         record_.recover(1);
 }
 
-void Load::complete(Client &client, const Job &job) {
-    const Verdict verdict = client.until_answered(
-        [&](Connection &connection, bool) { return Api(connection).complete(lease_of(job)); });
+void Load::complete(ReconnectingClient &client, const Job &job) {
+    const Verdict verdict = client.until_answered("complete", [&](Connection &connection, bool) {
+        return Api(connection).complete(lease_of(job));
+    });
     if (client.was_in_doubt() && verdict == Verdict::already_succeeded)
         record_.recover(1);
 }

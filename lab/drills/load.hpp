@@ -3,16 +3,9 @@
 // they were told is in the record.
 #pragma once
 
-#include "record.hpp"
+#include "reconnecting_client.hpp"
 
-#include "faultline/api.hpp"
-
-#include <atomic>
 #include <functional>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -36,7 +29,7 @@ class Load {
     ~Load();
 
     // Where clients connect to when they connect next.
-    void connect_to(const std::string &conninfo);
+    void connect_to(const std::string &conninfo) { route_.lead_to(conninfo); }
     // While it is set, every attempt fails.
     void fail_attempts(bool always) { fails_always_ = always; }
     void stop_producers();
@@ -50,24 +43,19 @@ class Load {
     const LoadOptions &options() const { return options_; }
 
   private:
-    class Client;
-
     void produce(int number);
     void work(int number);
-    void run_job(Client &client, const client::Job &job, Clock::time_point claim_begun);
-    void apply(Client &client, const client::Job &job, bool completes);
-    void complete(Client &client, const client::Job &job);
+    void run_job(ReconnectingClient &client, const client::Job &job, Clock::time_point claim_begun);
+    void apply(ReconnectingClient &client, const client::Job &job, bool completes);
+    void complete(ReconnectingClient &client, const client::Job &job);
     void run(const std::function<void()> &body);
-    std::string conninfo();
 
     const LoadOptions options_;
     Record record_;
-    std::mutex conninfo_mutex_;
-    std::string conninfo_;
+    Route route_;
     std::atomic<bool> fails_always_ = false;
     std::atomic<bool> produces_ = true;
     std::atomic<bool> works_ = true;
-    std::atomic<bool> is_abandoned_ = false;
     std::vector<std::jthread> producers_;
     std::vector<std::jthread> workers_;
 };

@@ -2,6 +2,7 @@
 #include "record.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace faultline::lab {
 
@@ -62,6 +63,22 @@ void Record::add(const Recorded &others) {
     all_.recovered += others.recovered;
     all_.stale_rejected += others.stale_rejected;
     all_.in_doubt += others.in_doubt;
+}
+
+void Record::time(const char *call, double seconds) {
+    const Guard guard(mutex_);
+    seconds_of_calls_[call].push_back(seconds);
+}
+
+std::map<std::string, std::vector<double>> Record::take_times() {
+    const Guard guard(mutex_);
+    return std::exchange(seconds_of_calls_, {});
+}
+
+void Record::throw_if_failed() const {
+    const Guard guard(mutex_);
+    if (!all_.errors.empty())
+        throw std::runtime_error("a client failed: " + all_.errors.front());
 }
 
 Recorded Record::all() const {

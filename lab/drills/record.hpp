@@ -5,6 +5,7 @@
 #include "../poll_until.hpp"
 
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,8 +42,14 @@ class Record {
     void fail(const std::string &error);
     // What others asked for, and were told.
     void add(const Recorded &others);
+    // A call, under its name, and how long it took.
+    void time(const char *call, double seconds);
 
     Recorded all() const;
+    // Of what fail() was told.
+    void throw_if_failed() const;
+    // Since they were taken last.
+    std::map<std::string, std::vector<double>> take_times();
     std::int64_t unfinished() const;
     std::int64_t completed() const;
     // Whether work goes on: a job was claimed and completed that nobody had asked for before.
@@ -51,6 +58,7 @@ class Record {
   private:
     mutable std::mutex mutex_;
     Recorded all_;
+    std::map<std::string, std::vector<double>> seconds_of_calls_;
     Clock::time_point last_claim_completed_ = Clock::time_point::min();
 };
 

@@ -32,6 +32,16 @@ WorkerProcess Stage::held_worker(const std::string &point,
     return {name, words.front(), {words.begin() + 1, words.end()}};
 }
 
+std::int64_t await_held(WorkerProcess &process) {
+    std::int64_t job = 0;
+    poll_until(fmt::format("{} to hold its job", process.name()), [&] {
+        for (const Report &report : process.read_reports())
+            job = report.moment == Moment::held ? report.count : 0;
+        return job != 0;
+    });
+    return job;
+}
+
 void Stage::finish(Load &load, DrillDatabase &database) {
     load.stop_producers();
     database.reconnect(conninfo);
@@ -42,6 +52,12 @@ void Stage::finish(Load &load, DrillDatabase &database) {
     }
     load.stop();
     database.take_account(load.record().all(), figures, grace);
+}
+
+void Stage::check_log() {
+    const CommandResult checked = run_command(fmt::format(
+        "scripts/cluster check {} --killed {}", drill_server_directory, server->killed()));
+    figures.expect(may_crash || checked.status == 0, checked.output);
 }
 
 } // namespace faultline::lab

@@ -44,7 +44,12 @@ struct Stage {
                               const std::vector<std::string> &command = {});
     // The end of a drill: every job to its end, then the account. The server has to be there.
     void finish(Load &load, DrillDatabase &database);
+    // Of the private server: no crash but those that were made.
+    void check_log();
 };
+
+// Until a held worker stands at its point; returns its job.
+std::int64_t await_held(WorkerProcess &process);
 
 struct Drill {
     const char *name;

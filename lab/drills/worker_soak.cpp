@@ -1,4 +1,4 @@
-// The soak drill: a background worker under constant attack. Client workers are killed, the
+// The soak of the background worker, which is under constant attack. Client workers are killed, the
 // server's own worker and launcher are terminated every few seconds, databases come and go; no job
 // may be lost or stay with a dead worker, and health() must be content in the end.
 #include "../poll_until.hpp"
@@ -216,7 +216,7 @@ Figures Soak::run() {
 }
 
 bool run(const Options &options) {
-    std::cout << fmt::format("soak: {} minutes, seed {}\n", options.minutes, options.seed)
+    std::cout << fmt::format("worker-soak: {} minutes, seed {}\n", options.minutes, options.seed)
               << std::flush;
     DrainDatabase database(options.conninfo);
     Soak soak(options, database);
@@ -229,7 +229,7 @@ bool run(const Options &options) {
                         figures.drop_seconds < drop_seconds_max && figures.clients_killed > 0 &&
                         figures.workers_terminated > 0 && figures.databases_dropped > 0;
     std::cout << fmt::format(
-        "soak {}: {} jobs acknowledged, {} lost, {} run to success twice, {} unexpected; "
+        "worker-soak {}: {} jobs acknowledged, {} lost, {} run to success twice, {} unexpected; "
         "{} clients killed, {} leases expired; {} workers and {} launchers terminated, {} "
         "databases "
         "created and dropped; a lease was overdue for {:.3f} s at most, a drop took {:.3f} s at "
@@ -256,7 +256,7 @@ int main(int argument_count, char **arguments) {
     try {
         return run(options) ? 0 : 1;
     } catch (const std::exception &error) {
-        std::cerr << "soak: " << error.what() << " (seed " << options.seed << ")\n";
+        std::cerr << "worker-soak: " << error.what() << " (seed " << options.seed << ")\n";
         return 1;
     }
 }
