@@ -3,7 +3,7 @@
 -- commit.  And reconciliation: in every combination of job, entry and state it does what its one rule says.
 \set ON_ERROR_STOP 1
 BEGIN;
-SELECT plan(225);
+SELECT plan(227);
 SET LOCAL faultline.allow_same_transaction = on;
 SELECT faultline.set_clock('2031-05-01 12:00+00');
 SELECT faultline.create_queue('m', max_attempts => 2, lease => '10 s', backoff_base => '0', backoff_jitter => 0);
@@ -111,6 +111,9 @@ SELECT is(pg_temp.answer(pg_temp.transaction_like(change)), code, 'an intent out
                ('{"state": "x"}', '23514'), ('{"state": "f"}', '23514'), ('{"failure_reason": "no"}', '23514'), ('{"job_id": 0}', '23514'),
                ('{"job_id": -1}', '23514'), ('{"reverses": "a"}', '23514'), ('{"debit": ""}', '23514'), ('{"transaction_id": ""}', '23514'),
                ('{"asset": null}', '23502'), ('{"transaction_id": "i"}', '23505')) AS v (change, code);
+SELECT is(pg_temp.answer(pg_temp.transaction_like(format('{"job_id": %s, "generation": %s}', job_id, generation + more))), code,
+         format('a second intent of one job, %s generations on', more))
+  FROM faultline.ledger_transactions, (VALUES (0, '23505'), (1, '00000')) AS v (more, code) WHERE transaction_id = 'i';
 
 -- Reconciliation, in every combination that rows can have: the rule of the view is what reconcile() then does.
 SELECT faultline.drop_queue('m', force => true);
