@@ -20,20 +20,6 @@ constexpr double horizon_seconds = 20;
 constexpr double storm_seconds = 5;
 constexpr double pause_seconds = 2;
 
-// A deadlock with those at work is an answer as well.
-void execute_in_the_end(Connection &connection, const std::string &statement) {
-    poll_until(statement, [&] {
-        try {
-            connection.execute(statement);
-            return true;
-        } catch (const client::Error &error) {
-            if (!error.retryable())
-                throw;
-            return false;
-        }
-    });
-}
-
 } // namespace
 
 const std::vector<Chaos::Fault> Chaos::faults = {
@@ -263,7 +249,7 @@ void Chaos::rewrite_tables() {
     const Clock::time_point struck_at = Clock::now();
     for (const char *statement :
          {"VACUUM FULL faultline.live_jobs", "REINDEX TABLE faultline.live_jobs"})
-        execute_in_the_end(database_.connection(), statement);
+        execute_at_last(database_.connection(), statement);
     count(2, struck_at);
 }
 

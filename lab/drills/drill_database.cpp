@@ -42,6 +42,19 @@ client::QueueSettings drill_queue_settings(client::Milliseconds lease) {
             .description = "a drill"};
 }
 
+void execute_at_last(Connection &connection, const std::string &statement) {
+    poll_until(statement, [&] {
+        try {
+            connection.execute(statement);
+            return true;
+        } catch (const client::Error &error) {
+            if (!error.retryable())
+                throw;
+            return false;
+        }
+    });
+}
+
 DrillDatabase::DrillDatabase(std::string queue, Connection connection)
     : queue_(std::move(queue)), connection_(std::move(connection)) {}
 

@@ -18,6 +18,9 @@ inline constexpr const char *default_grace = "1 hour";
 // A job that is hit by every fault still has an attempt left, and soon.
 client::QueueSettings drill_queue_settings(client::Milliseconds lease);
 
+// Until it succeeds: a deadlock with those at work is an answer as well.
+void execute_at_last(client::Connection &connection, const std::string &statement);
+
 class DrillDatabase {
   public:
     // Makes the queue and the schema anew.

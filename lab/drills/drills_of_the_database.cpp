@@ -166,19 +166,9 @@ void create_extension(Connection &connection) {
     connection.execute("SELECT faultline.create_queue('other')");
 }
 
-// Returns when it has succeeded; a deadlock with those at work is an answer as well.
 void drop_under_load(Stage &stage, Connection &connection, const std::string &statement) {
     const Clock::time_point start = Clock::now();
-    poll_until(statement, [&] {
-        try {
-            connection.execute(statement);
-            return true;
-        } catch (const client::Error &error) {
-            if (!error.retryable())
-                throw;
-            return false;
-        }
-    });
+    execute_at_last(connection, statement);
     const double seconds = seconds_since(start);
     ++stage.figures.faults;
     stage.figures.recovery_seconds.push_back(seconds);

@@ -30,9 +30,11 @@ bool is_stale(const Error &error, bool may_forget) {
 
 Load::Load(LoadOptions options) : options_(std::move(options)), route_(options_.conninfo) {
     for (int number = 0; number < options_.producers; ++number)
-        producers_.emplace_back([this, number] { run([this, number] { produce(number); }); });
+        producers_.emplace_back(
+            [this, number] { run_recorded(route_, record_, [this, number] { produce(number); }); });
     for (int number = 0; number < options_.workers; ++number)
-        workers_.emplace_back([this, number] { run([this, number] { work(number); }); });
+        workers_.emplace_back(
+            [this, number] { run_recorded(route_, record_, [this, number] { work(number); }); });
 }
 
 Load::~Load() {
@@ -62,15 +64,6 @@ void Load::await_completions(std::int64_t count) {
         record_.throw_if_failed();
         return record_.completed() >= enough;
     });
-}
-
-void Load::run(const std::function<void()> &body) {
-    try {
-        body();
-    } catch (const std::exception &error) {
-        if (!route_.is_abandoned())
-            record_.fail(error.what());
-    }
 }
 
 void Load::produce(int number) {

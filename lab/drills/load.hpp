@@ -5,7 +5,6 @@
 
 #include "reconnecting_client.hpp"
 
-#include <functional>
 #include <thread>
 #include <vector>
 
@@ -48,7 +47,6 @@ class Load {
     void run_job(ReconnectingClient &client, const client::Job &job, Clock::time_point claim_begun);
     void apply(ReconnectingClient &client, const client::Job &job, bool completes);
     void complete(ReconnectingClient &client, const client::Job &job);
-    void run(const std::function<void()> &body);
 
     const LoadOptions options_;
     Record record_;

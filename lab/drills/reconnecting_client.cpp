@@ -13,6 +13,15 @@ std::string Route::conninfo() const {
     return conninfo_;
 }
 
+void run_recorded(const Route &route, Record &record, const std::function<void()> &body) {
+    try {
+        body();
+    } catch (const std::exception &error) {
+        if (!route.is_abandoned())
+            record.fail(error.what());
+    }
+}
+
 client::Connection &ReconnectingClient::connection() {
     if (!connection_)
         connection_ = std::make_unique<client::Connection>(route_.conninfo(), name_);

@@ -7,6 +7,7 @@
 #include "faultline/api.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -31,6 +32,9 @@ class Route {
     std::string conninfo_;
     std::atomic<bool> is_abandoned_ = false;
 };
+
+// What a thread of a load does; an error goes into the record, unless the route was abandoned.
+void run_recorded(const Route &route, Record &record, const std::function<void()> &body);
 
 class ReconnectingClient {
   public:

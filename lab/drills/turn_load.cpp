@@ -30,24 +30,17 @@ TurnLoad::TurnLoad(DrillDatabase &database, TurnLoadOptions options)
     : options_(std::move(options)), route_(options_.conninfo) {
     Api(database.connection()).create_queue(options_.queue, drill_queue_settings(drill_lease));
     database.connection().execute("CREATE TABLE faultline_drill.turned (job_id bigint NOT NULL)");
-    producer_ = std::jthread(
-        [this](const std::stop_token &stop) { run([this, &stop] { produce(stop); }); });
+    producer_ = std::jthread([this](const std::stop_token &stop) {
+        run_recorded(route_, record_, [this, &stop] { produce(stop); });
+    });
     for (int number = 0; number < options_.workers; ++number)
-        workers_.emplace_back([this, number] { run([this, number] { work(number); }); });
+        workers_.emplace_back(
+            [this, number] { run_recorded(route_, record_, [this, number] { work(number); }); });
 }
 
 TurnLoad::~TurnLoad() {
     route_.abandon();
     stop_.request();
-}
-
-void TurnLoad::run(const std::function<void()> &body) {
-    try {
-        body();
-    } catch (const std::exception &error) {
-        if (!route_.is_abandoned())
-            record_.fail(error.what());
-    }
 }
 
 void TurnLoad::produce(const std::stop_token &stop) {

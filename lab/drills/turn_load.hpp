@@ -7,7 +7,6 @@
 
 #include "faultline/stop_signal.hpp"
 
-#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,7 +49,6 @@ class TurnLoad {
                            const std::vector<client::Job> &done);
     void note(const client::Turn &turn, const std::vector<client::Job> &done,
               Clock::time_point begun);
-    void run(const std::function<void()> &body);
 
     const TurnLoadOptions options_;
     Record record_;
