@@ -89,7 +89,7 @@ class HeldRows {
                                    {Parameter(subject)}) > 0;
         });
         const double seconds = seconds_since(held_at);
-        stage_.figures.expect(seconds < shown_seconds_max,
+        stage_.figures.expect(seconds < stage_.bound(shown_seconds_max),
                               fmt::format("{} was shown after {:.2f} s", subject, seconds));
         stage_.figures.recovery_seconds.push_back(load_.seconds_until_working(held_at));
     }
@@ -172,7 +172,7 @@ void drop_under_load(Stage &stage, Connection &connection, const std::string &st
     const double seconds = seconds_since(start);
     ++stage.figures.faults;
     stage.figures.recovery_seconds.push_back(seconds);
-    stage.figures.expect(seconds < drop_seconds_max,
+    stage.figures.expect(seconds < stage.bound(drop_seconds_max),
                          fmt::format("{} took {:.2f} s", statement, seconds));
 }
 

@@ -133,7 +133,7 @@ class BackgroundDrill {
         const double seconds = seconds_since(struck_at_);
         stage_.figures.recovery_seconds.push_back(seconds);
         ++stage_.figures.recovered;
-        stage_.figures.expect(seconds < overdue_seconds_max,
+        stage_.figures.expect(seconds < stage_.bound(overdue_seconds_max),
                               fmt::format("a lease was settled after {:.2f} s", seconds));
     }
 

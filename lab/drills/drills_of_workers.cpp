@@ -53,7 +53,7 @@ void check_end(Stage &stage, DrillDatabase &database, const Victim &victim,
     stage.figures.recovered += end.boolean(0, 0) ? 1 : 0;
     stage.figures.recovery_seconds.push_back(seconds);
     stage.figures.expect(
-        seconds <= Seconds(killed_lease).count() + sweep_seconds_max,
+        seconds <= Seconds(killed_lease).count() + stage.bound(sweep_seconds_max),
         fmt::format("killed at {}: its job ended {:.2f} s later", victim.point, seconds));
 }
 

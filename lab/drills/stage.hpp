@@ -35,6 +35,12 @@ struct Stage {
 
     // What is done often enough, and quickly.
     [[nodiscard]] int times(int full, int quick) const { return is_quick ? quick : full; }
+    // How long something may take. The quick share runs in tests, beside whatever else a machine
+    // has to do: there it only has to come.
+    [[nodiscard]] double bound(double seconds) const {
+        constexpr double slack = 5;
+        return is_quick ? slack * seconds : seconds;
+    }
     [[nodiscard]] LoadOptions load_options() const;
     // A private cluster with the extension in its database; options of scripts/cluster.
     void start_server(const std::vector<std::string> &options);

@@ -196,13 +196,13 @@ sub takes_less_than {
 }
 start_wait($first, 'q', $claim);
 run_sql('CREATE DATABASE other');
-takes_less_than(2, 'DROP DATABASE other', 'DROP DATABASE of another database beside a waiter');
+takes_less_than(4, 'DROP DATABASE other', 'DROP DATABASE of another database beside a waiter');
 run_sql('CREATE DATABASE victim');
 create_extension($node, 'victim');
 $node->safe_psql('victim', q{SELECT faultline.create_queue('q')});
 my $victim = $node->background_psql('victim', on_error_stop => 0);
 start_wait($victim, 'q');
-takes_less_than(2, 'DROP DATABASE victim WITH (FORCE)', 'DROP DATABASE of its own, with force');
+takes_less_than(4, 'DROP DATABASE victim WITH (FORCE)', 'DROP DATABASE of its own, with force');
 $victim->{run}->finish;
 run_sql('VACUUM FULL faultline.live_jobs', q{SELECT faultline.enqueue('q', '14')});
 is((end_call($first))[0], 'got 14', 'VACUUM FULL passes, and the next job wakes the waiter');
