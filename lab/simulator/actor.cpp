@@ -75,6 +75,14 @@ Item chosen_item(const Actor &actor, const World &world, const SeedPlan &plan, c
     return item;
 }
 
+std::vector<Item> items_held(const Actor &actor) {
+    std::vector<Item> items;
+    for (const Grant &held : actor.held) {
+        items.push_back(item_of(held));
+    }
+    return items;
+}
+
 Call call_under_lease(const Actor &actor, const SeedPlan &plan, const Choice &choice, Op op,
                       const Grant &grant, const Item &item) {
     switch (op) {
@@ -87,13 +95,8 @@ Call call_under_lease(const Actor &actor, const SeedPlan &plan, const Choice &ch
         return apply_call(op, plan, grant, item, choice.chance("altered", 60));
     case Op::complete_many:
     case Op::fail_many:
-    case Op::apply_and_complete_many: {
-        std::vector<Item> items;
-        for (const Grant &held : actor.held) {
-            items.push_back(item_of(held));
-        }
-        return many_call(op, items);
-    }
+    case Op::apply_and_complete_many:
+        return many_call(op, items_held(actor));
     default:
         return lease_call(op, item);
     }
@@ -112,8 +115,8 @@ Call lease_holder_call(const Actor &actor, const World &world, const SeedPlan &p
 Call worker_call(const Actor &actor, const World &world, const SeedPlan &plan,
                  const Choice &choice) {
     const bool claims = actor.held.empty() || choice.chance("claims", 300);
+    const int jobs_max = 1 + choice.below("jobs", jobs_per_call_max);
     if (claims) {
-        const int jobs_max = 1 + choice.below("jobs", jobs_per_call_max);
         return chosen_op(plan, choice, {Op::claim, Op::claim_any}) == Op::claim
                    ? claim_call(choice.below("queue", queue_count), actor.name, jobs_max)
                    : claim_any_call(actor.name, jobs_max);
@@ -121,7 +124,11 @@ Call worker_call(const Actor &actor, const World &world, const SeedPlan &plan,
     const Op op = chosen_op(plan, choice,
                             {Op::complete, Op::complete_many, Op::fail, Op::fail_many, Op::extend,
                              Op::release, Op::apply_ledger, Op::apply_and_complete,
-                             Op::apply_and_complete_many});
+                             Op::apply_and_complete_many, Op::turn});
+    if (op == Op::turn) {
+        return turn_call(choice.below("queue", queue_count), actor.name, items_held(actor),
+                         jobs_max);
+    }
     return lease_holder_call(actor, world, plan, choice, op);
 }
 

@@ -71,9 +71,9 @@ Call made(Op op, std::string sql, client::Parameters parameters = {}) {
 }
 
 std::string grant_columns() {
-    return fmt::format("SELECT job_id, lease_token, attempt, (extract(epoch FROM lease_expires_at "
+    return fmt::format("job_id, lease_token, attempt, (extract(epoch FROM lease_expires_at "
                        "- {}) * 1000000)::bigint AS ends_us, payload ->> 'label' AS label, "
-                       "ledger ->> 'transaction_id' AS transaction_id FROM faultline.",
+                       "ledger ->> 'transaction_id' AS transaction_id",
                        beginning_of_time);
 }
 
@@ -83,6 +83,14 @@ std::string id_array(const std::vector<Item> &items) {
         ids.push_back(item.job);
     }
     return client::bigint_array(ids);
+}
+
+std::string token_array(const std::vector<Item> &items) {
+    std::vector<std::int64_t> tokens;
+    for (const Item &item : items) {
+        tokens.push_back(item.token);
+    }
+    return client::bigint_array(tokens);
 }
 
 std::vector<Item> items_of(const std::vector<std::int64_t> &jobs) {
@@ -129,16 +137,27 @@ Call enqueue_many_call(const SeedPlan &plan, const std::vector<NewJob> &jobs) {
 }
 
 Call claim_call(int queue, const std::string &worker, int jobs_max) {
-    Call call = made(Op::claim, grant_columns() + "claim($1, $2, $3)",
+    Call call = made(Op::claim, "SELECT " + grant_columns() + " FROM faultline.claim($1, $2, $3)",
                      {queue_name(queue), worker, jobs_max});
     call.detail = {{"queue", queue_name(queue)}, {"max_jobs", jobs_max}};
     return call;
 }
 
 Call claim_any_call(const std::string &worker, int jobs_max) {
-    Call call = made(Op::claim_any, grant_columns() + "claim_any($1, $2, $3)",
-                     {client::text_array({queue_name(1), queue_name(0)}), worker, jobs_max});
+    Call call =
+        made(Op::claim_any, "SELECT " + grant_columns() + " FROM faultline.claim_any($1, $2, $3)",
+             {client::text_array({queue_name(1), queue_name(0)}), worker, jobs_max});
     call.detail = {{"max_jobs", jobs_max}};
+    return call;
+}
+
+Call turn_call(int queue, const std::string &worker, const std::vector<Item> &items, int jobs_max) {
+    Call call = made(Op::turn,
+                     "SELECT " + grant_columns() +
+                         ", verdict FROM faultline.turn($1, $2, $3, $4, max_jobs => $5)",
+                     {queue_name(queue), worker, id_array(items), token_array(items), jobs_max});
+    call.items = items;
+    call.detail = {{"queue", queue_name(queue)}, {"max_jobs", jobs_max}};
     return call;
 }
 
@@ -167,11 +186,7 @@ Call fail_call(const Item &item, bool discard, int retry_seconds) {
 }
 
 Call many_call(Op op, const std::vector<Item> &items) {
-    std::vector<std::int64_t> tokens;
-    for (const Item &item : items) {
-        tokens.push_back(item.token);
-    }
-    client::Parameters parameters = {id_array(items), client::bigint_array(tokens)};
+    client::Parameters parameters = {id_array(items), token_array(items)};
     std::string more;
     if (op == Op::fail_many) {
         parameters.emplace_back(
@@ -297,8 +312,9 @@ Call prepared_call(Op op, int transaction) {
 }
 
 bool ends_attempt(Op op) {
-    return op == Op::complete || op == Op::complete_many || op == Op::fail || op == Op::fail_many ||
-           op == Op::release || op == Op::apply_and_complete || op == Op::apply_and_complete_many;
+    return op == Op::complete || op == Op::complete_many || op == Op::turn || op == Op::fail ||
+           op == Op::fail_many || op == Op::release || op == Op::apply_and_complete ||
+           op == Op::apply_and_complete_many;
 }
 
 bool is_transaction_control(Op op) {
@@ -313,14 +329,28 @@ bool is_repeatable(Op op) {
 
 namespace {
 
+void read_grant(const client::Result &result, int row, Answer &answer) {
+    answer.grants.push_back({.job = result.bigint(row, 0),
+                             .token = result.bigint(row, 1),
+                             .attempt = result.integer(row, 2),
+                             .ends_us = result.bigint(row, 3),
+                             .label = result.optional_text(row, 4).value_or(""),
+                             .transaction_id = result.optional_text(row, 5).value_or("")});
+}
+
 void read_grants(const client::Result &result, Answer &answer) {
     for (int row = 0; row < result.row_count(); ++row) {
-        answer.grants.push_back({.job = result.bigint(row, 0),
-                                 .token = result.bigint(row, 1),
-                                 .attempt = result.integer(row, 2),
-                                 .ends_us = result.bigint(row, 3),
-                                 .label = result.optional_text(row, 4).value_or(""),
-                                 .transaction_id = result.optional_text(row, 5).value_or("")});
+        read_grant(result, row, answer);
+    }
+}
+
+void read_turn(const client::Result &result, Answer &answer) {
+    for (int row = 0; row < result.row_count(); ++row) {
+        if (result.text(row, 6) == "claimed") {
+            read_grant(result, row, answer);
+        } else {
+            answer.verdicts.push_back({result.bigint(row, 0), std::string(result.text(row, 6))});
+        }
     }
 }
 
@@ -353,6 +383,9 @@ void read_answer(const Call &call, const client::Result &result, Answer &answer)
     case Op::claim:
     case Op::claim_any:
         read_grants(result, answer);
+        break;
+    case Op::turn:
+        read_turn(result, answer);
         break;
     case Op::complete:
     case Op::fail:

@@ -23,6 +23,8 @@ Call enqueue_call(const SeedPlan &plan, const NewJob &job);
 Call enqueue_many_call(const SeedPlan &plan, const std::vector<NewJob> &jobs);
 Call claim_call(int queue, const std::string &worker, int jobs_max);
 Call claim_any_call(const std::string &worker, int jobs_max);
+// Completes what is held, which may be nothing, and claims.
+Call turn_call(int queue, const std::string &worker, const std::vector<Item> &items, int jobs_max);
 // complete, release and extend take nothing but the lease.
 Call lease_call(Op op, const Item &item);
 Call fail_call(const Item &item, bool discard, int retry_seconds); // below 0: by back-off

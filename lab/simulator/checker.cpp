@@ -102,6 +102,7 @@ class Checker {
         switch (event.call.op) {
         case Op::complete:
         case Op::complete_many:
+        case Op::turn:
             return lease_ended_as(item, 's');
         case Op::fail:
         case Op::fail_many:
@@ -200,7 +201,7 @@ class Checker {
         for (const LoggedStep &step : final_.steps) {
             const Lease lease{step.job, step.token};
             if (step.from == 'r' && step.to == 's' && !has_entry(step.job) &&
-                !called(lease, {"complete", "complete_many", "apply_and_complete_many"})) {
+                !called(lease, {"complete", "complete_many", "turn", "apply_and_complete_many"})) {
                 found("HIST_001", nullptr,
                       fmt::format("{} succeeded under {}, which nobody completed",
                                   history_.job_name(step.job), history_.token_name(step.token)));

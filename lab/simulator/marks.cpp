@@ -15,6 +15,7 @@ using Points = std::vector<std::string>;
 constexpr const char *history_marks[] = {
     "zombie refused: complete",
     "zombie refused: complete_many",
+    "zombie refused: turn",
     "zombie refused: fail",
     "zombie refused: extend",
     "zombie refused: release",
@@ -76,6 +77,7 @@ constexpr const char *run_marks[] = {
     "expiry beside a held call",
     "server down while leases are held",
     "server killed at a debug point",
+    "statement timed out at a debug point",
 };
 
 class Finder {
@@ -321,6 +323,9 @@ std::vector<std::string> points_of(Op op) {
     case Op::complete:
     case Op::complete_many:
         return {"complete_after_delete", "complete_after_archive"};
+    case Op::turn:
+        return {"complete_after_delete", "complete_after_archive", "claim_after_taking",
+                "claim_after_update"};
     case Op::fail:
     case Op::fail_many:
         return {"fail_before_settle", "settle_before_update"};

@@ -221,9 +221,10 @@ void Run::restart_server(const Choice &choice) {
     if (options_.faults_left_out.contains(Fault::server_restart)) {
         return;
     }
-    count(Fault::server_restart);
-    history_.note({{"step", step_}, {"op", "restart_server"}});
-    cluster_.restart(choice.chance("immediate", 700));
+    const bool crashes = choice.chance("immediate", 700);
+    count(crashes ? Fault::server_crash : Fault::server_restart);
+    history_.note({{"step", step_}, {"op", "restart_server"}, {"immediate", crashes}});
+    cluster_.restart(crashes);
     server_went_down();
 }
 

@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int first_look_milliseconds = 4;
 constexpr int look_milliseconds_max = 50;
+// No statement takes so long that nobody holds up, so that the seed alone decides which end by it.
+constexpr int statement_timeout_milliseconds = 1'000;
 constexpr std::chrono::seconds answer_seconds_max{60};
 // Beyond that the order in which those who wait are woken would depend on the machine.
 constexpr std::size_t parked_max = 3;
@@ -41,7 +43,8 @@ const char *action_of(Fault fault) {
 }
 
 bool waits_at_point(Fault fault) {
-    return fault == Fault::hold_at_point || fault == Fault::cancel_at_point;
+    return fault == Fault::hold_at_point || fault == Fault::cancel_at_point ||
+           fault == Fault::statement_timeout;
 }
 
 bool is_at_point(Fault fault) {
@@ -52,13 +55,14 @@ bool is_at_point(Fault fault) {
 } // namespace
 
 Fault Run::pick_fault(const Actor &actor, const Call &call, const Choice &choice) const {
-    constexpr Fault candidates[] = {Fault::cut_before_send, Fault::cut_after_send,
-                                    Fault::kill_at_point,   Fault::answer_lost_after_commit,
-                                    Fault::hold_at_point,   Fault::cancel_at_point,
-                                    Fault::error_at_point,  Fault::exit_at_point};
+    constexpr Fault candidates[] = {
+        Fault::cut_before_send,          Fault::cut_after_send, Fault::kill_at_point,
+        Fault::answer_lost_after_commit, Fault::hold_at_point,  Fault::cancel_at_point,
+        Fault::statement_timeout,        Fault::error_at_point, Fault::exit_at_point};
     const bool commits = call.op == Op::commit || (actor.transaction == 0 && is_verb(call.op));
     for (const Fault fault : candidates) {
         const bool possible = fault == Fault::answer_lost_after_commit ? commits
+                              : fault == Fault::statement_timeout      ? is_verb(call.op)
                               : is_at_point(fault)
                                   ? is_verb(call.op) || call.op == Op::commit
                                   : call.op != Op::rollback && call.op != Op::rollback_to;
@@ -93,7 +97,9 @@ void Run::arm(Actor &actor, Event &event, Fault fault, const Choice &choice) {
     std::string point = "transaction_committed";
     if (fault != Fault::answer_lost_after_commit) {
         Points points = points_of(event.call.op);
-        if (event.transaction == 0 || event.call.op == Op::commit) {
+        // PostgreSQL ends the time of a statement before it commits.
+        if ((event.transaction == 0 && fault != Fault::statement_timeout) ||
+            event.call.op == Op::commit) {
             points.emplace_back("transaction_pre_commit");
         }
         if (fault == Fault::kill_at_point && event.transaction == 0) {
@@ -106,6 +112,10 @@ void Run::arm(Actor &actor, Event &event, Fault fault, const Choice &choice) {
     }
     actor.session->execute(
         fmt::format("SET faultline.debug_points = '{}={}'", point, action_of(fault)));
+    if (fault == Fault::statement_timeout) {
+        actor.session->execute(
+            fmt::format("SET statement_timeout = {}", statement_timeout_milliseconds));
+    }
     actor.armed = point;
     history_.note({{"step", step_}, {"armed", point}, {"action", action_of(fault)}});
 }
@@ -113,6 +123,7 @@ void Run::arm(Actor &actor, Event &event, Fault fault, const Choice &choice) {
 void Run::disarm(Actor &actor) {
     if (!actor.armed.empty() && actor.session) {
         actor.session->execute("RESET faultline.debug_points");
+        actor.session->execute("RESET statement_timeout");
     }
     actor.armed.clear();
 }
@@ -193,6 +204,9 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
         if (waits_at_point(fault)) {
             mark(point_mark(Fault::hold_at_point, actor.armed));
         }
+        if (fault == Fault::statement_timeout) {
+            continue; // until its time is over
+        }
         // Nobody else's end may bring the server down.
         const bool may_wait = fault != Fault::cancel_at_point && fault != Fault::kill_at_point;
         if (may_wait && may_park(actor, blockers)) {
@@ -208,7 +222,11 @@ void Run::wait_or_park(Actor &actor, Event &event, Fault fault) {
         actor.session->cancel();
         cancelled = true;
     }
-    if (fault == Fault::cancel_at_point || fault == Fault::hold_at_point) {
+    if (fault == Fault::statement_timeout && actor.session->sqlstate() == "57014") {
+        count(event, fault);
+        mark("statement timed out at a debug point");
+    }
+    if (waits_at_point(fault)) {
         release_hold();
     } else if (fault != Fault::none &&
                (actor.session->is_lost() || actor.session->sqlstate() == "38000")) {

@@ -14,7 +14,8 @@ namespace faultline::simulator {
 // clang-format off
 #define SIMULATOR_OPS(op)                                                                          \
     op(enqueue) op(enqueue_many)                                                                   \
-    op(claim) op(claim_any) op(complete) op(complete_many) op(fail) op(fail_many) op(extend)       \
+    op(claim) op(claim_any) op(turn)                                                               \
+    op(complete) op(complete_many) op(fail) op(fail_many) op(extend)                               \
     op(release) op(apply_ledger) op(apply_and_complete) op(apply_and_complete_many)                \
     op(cancel) op(redrive) op(pause_queue) op(resume_queue) op(reverse_transaction)                \
     op(transaction_status) op(read_jobs)                                                           \
