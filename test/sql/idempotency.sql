@@ -145,6 +145,14 @@ SELECT faultline.complete(:job_id, :lease_token);
 SELECT expires_at - faultline.clock_now() AS kept_for FROM keys WHERE key = 'brief';
 SELECT duty, done FROM faultline.maintain() WHERE duty = 'expire_keys';
 SELECT key FROM keys;
+-- A key that was removed by hand belongs to whoever uses it next: the end of the job that had it before
+-- does not begin its expiry.
+SELECT faultline.enqueue('pay', idempotency_key => 'removed', priority => -3) \gset
+DELETE FROM faultline.idempotency_keys WHERE key = 'removed';
+SELECT faultline.enqueue('pay', idempotency_key => 'removed', delay => '1 h') > :enqueue AS another_job;
+SELECT job_id = :enqueue AS first, job_id, lease_token FROM faultline.claim('pay', 'w') \gset
+SELECT faultline.complete(:job_id, :lease_token);
+SELECT :'first' AS first_completed, job_id > :job_id AS of_the_other, expires_at FROM keys WHERE key = 'removed';
 
 --
 -- Keys themselves
