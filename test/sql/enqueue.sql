@@ -55,6 +55,12 @@ SELECT faultline.enqueue('mail', run_at => '-infinity');
 :sqlstate
 SELECT faultline.enqueue('mail', run_at => '2035-12-30 00:00:01Z');
 :sqlstate
+-- Further ahead than a number of microseconds can say.
+BEGIN;
+SELECT faultline.set_clock('1999-12-01 00:00Z') \gset
+SELECT faultline.enqueue('mail', run_at => '294276-12-31 23:59:59.999999Z');
+:sqlstate
+ROLLBACK;
 
 --
 -- Payloads
