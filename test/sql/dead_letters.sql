@@ -110,6 +110,14 @@ SELECT count(faultline.fail(job_id, lease_token, 'no')) FROM faultline.claim('de
 SELECT verdict, count(*) FROM faultline.redrive(queue => 'dead', max_jobs => NULL) GROUP BY verdict;
 SELECT faultline.drop_queue('dead', true);
 
+-- A history that is very large already gives way: a dead letter can always be written.
+SELECT faultline.create_queue('dead', max_attempts => 1) \gset
+SELECT faultline.enqueue('dead') \gset
+UPDATE faultline.live_jobs SET history = jsonb_build_array(repeat('x', 65 << 20)) WHERE job_id = :enqueue;
+SELECT faultline.fail(job_id, lease_token, 'no') FROM faultline.claim('dead', 'w');
+SELECT jsonb_array_length(history), history->-1->>'error' AS error FROM faultline.dead_letters WHERE queue = 'dead';
+SELECT faultline.drop_queue('dead', true);
+
 --
 -- Purging
 --
