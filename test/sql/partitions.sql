@@ -74,6 +74,17 @@ SELECT faultline.complete(11004, :done);
 SELECT faultline.fail(11005, :lease_token, 'no');
 SELECT job_id, state FROM faultline.jobs WHERE job_id BETWEEN 11004 AND 11006 ORDER BY job_id;
 
+-- An index that somebody has added to a partition is not taken for its own, whichever comes first.
+BEGIN;
+SELECT partition FROM finished WHERE job_id = 11004 \gset
+CREATE INDEX added ON :partition USING brin (job_id);
+SELECT indexrelid::regclass AS own FROM pg_index
+ WHERE indrelid = :'partition'::regclass AND indexrelid <> 'faultline.added'::regclass \gset
+DROP INDEX :own;
+CREATE INDEX ON :partition (job_id);
+SELECT faultline.complete(11004, :done);
+ROLLBACK;
+
 --
 -- Retention by dropping whole days
 --
