@@ -152,5 +152,27 @@ SELECT faultline.apply_ledger(:job_id, :lease_token, 'probe', 'poor', 'teller', 
 ROLLBACK;
 SELECT faultline.lock_account(NULL, 'NOK');
 :sqlstate
+-- The ledger's guards read columns by number: they refuse every other table.
+BEGIN;
+CREATE TABLE pg_temp.other_table (only_column integer);
+INSERT INTO pg_temp.other_table VALUES (1);
+CREATE FUNCTION pg_temp.guarded_by(guard text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  said text;
+BEGIN
+  EXECUTE format('CREATE CONSTRAINT TRIGGER guard AFTER INSERT OR UPDATE ON pg_temp.other_table '
+                 'FOR EACH ROW EXECUTE FUNCTION faultline.%I()', guard);
+  EXECUTE statement;
+  RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
+  RETURN SQLSTATE || ' ' || SQLERRM || ': ' || said;
+END $$;
+SELECT proname, statement, pg_temp.guarded_by(proname, statement) AS answer
+  FROM pg_proc, (VALUES ('INSERT INTO pg_temp.other_table VALUES (2)'),
+                        ('UPDATE pg_temp.other_table SET only_column = 2')) v (statement)
+ WHERE pronamespace = 'faultline'::regnamespace AND prorettype = 'trigger'::regtype AND proname ~ '^ledger_'
+ ORDER BY proname COLLATE "C", statement;
+ROLLBACK;
 SELECT sum(rows) >= 0 AS reconciled FROM faultline.reconcile();
 SELECT * FROM faultline.check_invariants();
