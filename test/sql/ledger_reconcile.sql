@@ -89,6 +89,23 @@ SELECT faultline.advance_clock('-1 h') \gset
 SELECT done FROM faultline.maintain() WHERE duty = 'reconcile';
 SELECT state FROM faultline.transaction_status('v2');
 
+-- It has looked when all of these are done, however many others it moved in that round.
+SELECT count(*) FROM faultline.reconcile(100000) \gset
+SELECT count(*) FROM (SELECT pg_temp.enqueue('x' || i) FROM generate_series(1, 3) i) AS s;
+SELECT count(*) FROM faultline.claim('recon', 'w', 9) c, faultline.apply_and_complete(c.job_id, c.lease_token);
+SELECT pg_temp.enqueue('x4') AS job \gset
+DELETE FROM faultline.live_jobs WHERE job_id = :job;
+SELECT faultline.advance_clock('2 min') \gset
+SELECT faultline.reconcile_round(3);
+SELECT faultline.clock_now() - last_run_at AS looked_ago FROM faultline.duty_runs WHERE duty = 'reconcile_declared';
+-- While there may be more of these, it looks again in the next round.
+SELECT pg_temp.enqueue('x5') AS job5, pg_temp.enqueue('x6') AS job6 \gset
+DELETE FROM faultline.live_jobs WHERE job_id IN (:job5, :job6);
+SELECT faultline.advance_clock('2 min') \gset
+SELECT faultline.reconcile_round(1);
+SELECT faultline.reconcile_round(1);
+SELECT state FROM faultline.transactions WHERE transaction_id IN ('x5', 'x6');
+
 -- History ages out, transactions do not: the job is gone then, and has succeeded, as its entry says.
 SELECT faultline.advance_clock('1 h 1 min') \gset
 SELECT pg_temp.enqueue('w1') \gset
