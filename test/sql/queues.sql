@@ -290,6 +290,33 @@ SELECT faultline.drop_queue('archive-of-orders');
 SELECT faultline.enqueue('archive-of-order');
 :sqlstate
 
+--
+-- What the hint says when access is missing can be run as it stands, whatever the role is called
+--
+CREATE FUNCTION pg_temp.hint_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  hint text;
+BEGIN
+  EXECUTE statement;
+  RETURN 'no error';
+EXCEPTION WHEN insufficient_privilege THEN
+  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+  RETURN hint;
+END $$;
+CREATE ROLE "regress o'Neill ""X""";
+GRANT USAGE ON SCHEMA faultline TO "regress o'Neill ""X""";
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA faultline TO "regress o'Neill ""X""";
+SET ROLE "regress o'Neill ""X""";
+SELECT pg_temp.hint_of($$SELECT * FROM faultline.claim('payments', 'w')$$) AS of_a_queue,
+       pg_temp.hint_of($$SELECT faultline.maintain()$$) AS of_all \gset
+RESET ROLE;
+SELECT :'of_a_queue' AS hint UNION ALL SELECT :'of_all';
+SELECT substring(hint FROM 'SELECT .*') FROM unnest(ARRAY[:'of_a_queue', :'of_all']) AS hint \gexec
+SELECT role_name, level FROM faultline.queue_access WHERE role_name ~ '^regress o' ORDER BY level;
+SELECT faultline.revoke_access('"regress o''Neill ""X"""', level) FROM unnest('{worker,operator}'::text[]) AS level;
+DROP OWNED BY "regress o'Neill ""X""";
+DROP ROLE "regress o'Neill ""X""";
+
 SELECT faultline.drop_queue(queue, force => true) FROM faultline.stat_queues ORDER BY queue;
 SELECT * FROM faultline.check_invariants();
 SELECT faultline.set_clock(NULL) > '2026-01-01' AS is_real_time;
