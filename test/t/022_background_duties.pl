@@ -11,6 +11,12 @@ my $node = preloaded_node('duties',
     conf => "faultline.lab = on\nfaultline.naptime = '100 ms'\nfaultline.lock_timeout = '50 ms'
 faultline.audit_interval = '1 s'\n");
 my @duties = split /\n/, $node->safe_psql('postgres', 'SELECT duty FROM faultline.duties()');
+# The audit can be switched off. Its duty then does nothing, and not without pause.
+set_config($node, 'faultline.audit_interval', 0);
+ok($node->poll_query_until('postgres', q{SELECT current_setting('faultline.audit_interval') = '0'}), 'no audit');
+is($node->safe_psql('postgres', q{SELECT every FROM faultline.duties() WHERE duty = 'audit'}), '00:01:00',
+    'then its duty comes once a minute');
+set_config($node, 'faultline.audit_interval', '1 s');
 # The worker stays for the whole test, and does every duty whenever it wakes.
 $node->safe_psql('postgres', <<'SQL');
 CREATE OR REPLACE FUNCTION pg_temp.every_second(text) RETURNS text LANGUAGE sql AS
