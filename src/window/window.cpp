@@ -7,6 +7,8 @@
 #include "../settings.hpp"
 #include "../worker_state.hpp"
 
+#include "../../core/window_look.hpp"
+
 namespace faultline {
 
 struct WindowSlot {
@@ -15,13 +17,8 @@ struct WindowSlot {
     Oid database_id; // InvalidOid: nobody's
     QueueRows rows;
     // The rest under the window's lock.
-    TimestampTz used_at;   // real time
-    TimestampTz looked_at; // real time
-    int64 look_microseconds;
-    bool met_ended; // by the last look, see LookResult
-    // By the clock of the jobs: when the last look was, and when a lease may have ended since.
-    TimestampTz looked_until;
-    TimestampTz lease_end;
+    TimestampTz used_at; // real time
+    core::WindowLook look;
     core::ReadyWindow window;
 };
 static_assert(std::is_standard_layout_v<WindowSlot>);
@@ -30,10 +27,6 @@ namespace {
 
 // A window that was not used for so long may be given to another queue.
 constexpr int64 idle_microseconds_max = 60 * core::microseconds_per_second;
-// A dear look rests so many times as long as it took, and so does one for what could not be
-// settled.
-constexpr int64 cheap_look_microseconds = 5'000;
-constexpr int64 look_rest_factor = 50;
 
 struct Directory {
     LWLock lock;
@@ -159,11 +152,7 @@ WindowSlot *take_slot(const QueueRows &rows) {
         slot->database_id = MyDatabaseId;
         slot->rows = rows;
         slot->used_at = now;
-        slot->looked_at = 0;
-        slot->look_microseconds = 0;
-        slot->met_ended = false;
-        slot->looked_until = 0;
-        slot->lease_end = 0;
+        slot->look = {};
         restart(slot);
         LWLockRelease(&slot->lock);
     }
@@ -322,15 +311,9 @@ bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
                  int64 rest_microseconds) {
     if (!lock_window(slot, rows))
         return false;
-    int64 rested = waiting_clock() - slot->looked_at;
-    if (rested < 0) // the clock was set back
-        rested = PG_INT64_MAX;
-    int64 rest_wanted = slot->look_microseconds * look_rest_factor;
-    bool wanted = now >= slot->lease_end || now < slot->looked_until || rested >= rest_microseconds;
-    bool cheap = slot->look_microseconds <= cheap_look_microseconds;
-    bool met_ended = slot->met_ended;
+    bool due = core::look_is_due(slot->look, now, waiting_clock(), rest_microseconds);
     LWLockRelease(&slot->lock);
-    return rested >= rest_wanted ? wanted || met_ended : wanted && cheap;
+    return due;
 }
 
 bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
@@ -338,8 +321,8 @@ bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
     if (!lock_window(slot, rows))
         return false;
     *ready_before = slot->window.ready_before;
-    slot->looked_until = now;
-    slot->lease_end = no_time; // what is granted from now on may be missed by the look
+    slot->look.looked_until = now;
+    slot->look.lease_end = no_time; // what is granted from now on may be missed by the look
     LWLockRelease(&slot->lock);
     return true;
 }
@@ -347,17 +330,17 @@ bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
 void end_look(WindowSlot *slot, const QueueRows &rows, const LookResult &look) {
     if (!lock_window(slot, rows))
         return;
-    slot->looked_at = look.ended_at;
-    slot->look_microseconds = look.ended_at - look.began_at;
-    slot->met_ended = look.met_ended;
-    slot->lease_end = Min(slot->lease_end, look.next_lease_end);
+    slot->look.ended_at = look.ended_at;
+    slot->look.microseconds = look.ended_at - look.began_at;
+    slot->look.met_ended = look.met_ended;
+    slot->look.lease_end = Min(slot->look.lease_end, look.next_lease_end);
     LWLockRelease(&slot->lock);
 }
 
 void note_lease_end(WindowSlot *slot, const QueueRows &rows, TimestampTz lease_end) {
     if (!lock_window(slot, rows))
         return;
-    slot->lease_end = Min(slot->lease_end, lease_end);
+    slot->look.lease_end = Min(slot->look.lease_end, lease_end);
     LWLockRelease(&slot->lock);
 }
 
@@ -365,7 +348,7 @@ void demand_look(const QueueRows &rows) {
     WindowSlot *slot = lock_window_of(rows.queue_id);
     if (slot == nullptr)
         return;
-    slot->lease_end = 0;
+    slot->look.lease_end = 0;
     LWLockRelease(&slot->lock);
 }
 

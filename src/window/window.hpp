@@ -73,9 +73,7 @@ struct LookResult {
     TimestampTz next_lease_end; // of the running jobs met; or no_time
     bool met_ended;             // a lease that has ended, and may still wait to be settled
 };
-// Whether a look is due: when a lease may have ended that was granted by the window, when one had
-// ended at the last look, when the clock of the jobs was set back, or when nobody has looked for
-// `rest_microseconds`; but only so often that looks take a small part of the time.
+// Whether core::look_is_due(); false, too, when the window has passed to another queue.
 bool look_is_due(WindowSlot *slot, const QueueRows &rows, TimestampTz now, int64 rest_microseconds);
 // The place up to which the window knows; false when it has passed to another queue.
 bool begin_look(WindowSlot *slot, const QueueRows &rows, TimestampTz now,
