@@ -12,16 +12,26 @@ struct DutyBounds {
     int milliseconds; // of one transaction
 };
 
-// A duty without an entry, of a later version of the SQL, gets the bounds of the first one.  One
-// worker does them in turn, so a duty that hangs holds up the ends of leases for as long.
+// One worker does them in turn, so a duty that hangs holds up the ends of leases for as long.
+inline constexpr int duty_milliseconds_default_max = 10'000;
+
+// A duty without an entry, of a later version of the SQL, gets the bounds of the first one.
 inline constexpr DutyBounds duty_bounds[] = {
     {"expire_leases", 1000, 5'000}, {"reconcile", 10'000, 5'000},
     {"expire_keys", 10'000, 5'000}, {"delete_finished", 10'000, 10'000},
     {"sweep_windows", 0, 5'000},    {"audit", 0, 10'000},
-    {"count_jobs", 0, 60'000},      {"create_partitions", 0, 5'000},
+    {"count_jobs", 0, 10'000},      {"create_partitions", 0, 5'000},
     {"drop_partitions", 0, 5'000},
 };
 inline constexpr int duty_bounds_count = sizeof(duty_bounds) / sizeof(duty_bounds[0]);
+
+constexpr bool no_duty_hangs_for_long() {
+    for (const DutyBounds &duty : duty_bounds)
+        if (duty.milliseconds > duty_milliseconds_default_max)
+            return false;
+    return true;
+}
+static_assert(no_duty_hangs_for_long());
 
 inline constexpr int duty_rows_min = 1;
 inline constexpr int duty_rows_max = 100'000;
