@@ -200,12 +200,22 @@ void answer_signals() {
     }
 }
 
+// After the clock was set back: what the times mean that databases are due at, nobody knows.
+void look_at_all(Launcher &launcher, TimestampTz now) {
+    for (int i = 0; i < launcher.state->slot_count; i++) {
+        launcher.databases[i].due_at = Min(launcher.databases[i].due_at, now);
+        write_time(&launcher.state->slots[i].next_look, now);
+    }
+}
+
 [[noreturn]] void launch(Launcher &launcher) {
     for (;;) {
         answer_signals();
         list_databases(launcher);
         TimestampTz now = waiting_clock();
         look_after_workers(launcher, now);
+        if (clock_was_set_back())
+            look_at_all(launcher, now);
         TimestampTz next = start_workers(launcher, now);
         // Started for one database, which has gone or has no extension any more: for good.
         if (launcher_is_superfluous(launcher))

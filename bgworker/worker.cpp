@@ -152,6 +152,13 @@ void answer_interrupts() {
     CHECK_FOR_INTERRUPTS();
 }
 
+// Leaves, to be started again at once: all that was planned lies too far ahead.
+[[noreturn]] void begin_anew(Worker &worker, Duties &duties) {
+    write_down(duties, true);
+    remember_expiry({});
+    leave(worker, PassEnd::left, waiting_clock());
+}
+
 [[noreturn]] void serve(Worker &worker) {
     static Duties duties;
     duties = {};
@@ -165,6 +172,8 @@ void answer_interrupts() {
         PassEnd end = look_at_database();
         if (end != PassEnd::none)
             leave(worker, end, no_time);
+        if (clock_was_set_back())
+            begin_anew(worker, duties);
         run_due_duties(duties);
         TimestampTz now = waiting_clock();
         if (should_leave(worker, duties, now)) {

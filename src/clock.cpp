@@ -37,6 +37,14 @@ bool clock_is_virtual() {
 
 TimestampTz waiting_clock() { return GetCurrentTimestamp(); }
 
+bool clock_was_set_back() {
+    static TimestampTz last = 0;
+    TimestampTz now = waiting_clock();
+    bool set_back = now < last;
+    last = now;
+    return set_back;
+}
+
 } // namespace faultline
 
 FAULTLINE_FUNCTION(faultline_clock_now) { PG_RETURN_TIMESTAMPTZ(faultline::clock_now()); }

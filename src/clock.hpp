@@ -15,4 +15,8 @@ bool clock_is_virtual();
 // Real time, for how long to wait and when to look again; never for what happens to a job.
 TimestampTz waiting_clock();
 
+// Whether real time was set back since this process asked last.  Whatever it has planned by that
+// clock lies too far ahead then.
+bool clock_was_set_back();
+
 } // namespace faultline

@@ -144,6 +144,8 @@ TimestampTz sweep_wanted_at() {
 
 Look look_for_round() {
     TimestampTz now = waiting_clock();
+    if (memory.full_look_at > now) // the clock was set back
+        memory = {};
     if (settings::fast_path && every_lease_is_known() && !IsolationUsesXactSnapshot() &&
         now < sweep_wanted_at())
         return Look::in_memory;
