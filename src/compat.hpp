@@ -7,6 +7,7 @@
 
 #if PG_VERSION_NUM >= 160000
 extern "C" {
+#include "parser/parse_relation.h"
 #include "varatt.h"
 }
 #endif
@@ -63,12 +64,17 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
 #endif
 }
 
-// Executor state with one target relation and no permission checks of its own.
+// Executor state with one target relation and no permission checks of its own.  From 16 on the
+// columns of an update are looked up with the permissions, so the relation needs an entry there.
 inline void init_range_table(EState *estate, RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 160000
+    List *permissions = NIL;
+    addRTEPermissionInfo(&permissions, entry);
 #if PG_VERSION_NUM >= 180000
-    ExecInitRangeTable(estate, list_make1(entry), NIL, bms_make_singleton(1));
-#elif PG_VERSION_NUM >= 160000
-    ExecInitRangeTable(estate, list_make1(entry), NIL);
+    ExecInitRangeTable(estate, list_make1(entry), permissions, bms_make_singleton(1));
+#else
+    ExecInitRangeTable(estate, list_make1(entry), permissions);
+#endif
 #else
     ExecInitRangeTable(estate, list_make1(entry));
 #endif
