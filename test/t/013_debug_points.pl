@@ -68,9 +68,30 @@ is(complete($lease), 'succeeded', 'nothing is armed');
 
 # What hangs on the server's own injection points is taken only where it has them.
 my ($configured) = run_command([ 'pg_config', '--configure' ]);
-is(sqlstate($node, q{SET faultline.debug_points = 'complete_after_delete=inject'},
-        prelude => 'SELECT faultline.clock_now();'),
-    $configured =~ /enable-injection-points/ ? '00000' : '0A000', 'injection points');
+my $has_injection_points = $configured =~ /enable-injection-points/;
+my $injected = q{SET faultline.debug_points = 'complete_after_delete=inject'};
+is(sqlstate($node, $injected, prelude => 'SELECT faultline.clock_now();'),
+    $has_injection_points ? '00000' : '0A000', 'injection points');
+SKIP: {
+    my $installed = q{SELECT count(*) FROM pg_available_extensions WHERE name = 'injection_points'};
+    skip 'this server has no injection points, or not the extension that attaches to them', 4
+      unless $has_injection_points && $node->safe_psql('postgres', $installed);
+    $lease = running_job();
+    $node->safe_psql('postgres', 'CREATE EXTENSION injection_points');
+    $node->safe_psql('postgres',
+        q{SELECT injection_points_attach('faultline-complete_after_delete', 'error')});
+    my (undef, undef, $error) =
+      $node->psql('postgres', "$injected; SELECT faultline.complete($lease)");
+    like($error, qr/error triggered for injection point faultline-complete_after_delete/,
+        'an injection point does what is attached to it');
+    is(state_of($lease), 'running', 'an injection point: the transaction was rolled back');
+    is(complete($lease), 'succeeded', 'an injection point: sessions without inject pass by');
+    $node->safe_psql('postgres',
+        q{SELECT injection_points_detach('faultline-complete_after_delete')});
+    $lease = running_job();
+    is($node->safe_psql('postgres', "$injected; SELECT faultline.complete($lease)"),
+        'succeeded', 'an injection point that nothing is attached to lets go on');
+}
 
 # complete() in a session with one point armed: the output, and whether its connection broke.
 sub complete_at {
