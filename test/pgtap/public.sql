@@ -26,7 +26,8 @@ CREATE FUNCTION pg_temp.reachable(role_name text) RETURNS TABLE (what text)
           OR has_any_column_privilege(role_name, oid, 'SELECT, INSERT, UPDATE, REFERENCES'))
   UNION ALL
   SELECT 'sequence ' || relname FROM own_relation
-   WHERE relkind = 'S' AND has_sequence_privilege(role_name, oid, 'USAGE, SELECT, UPDATE')
+   -- The order of conditions is the planner's, and of a table this one is an error.
+   WHERE CASE WHEN relkind = 'S' THEN has_sequence_privilege(role_name, oid, 'USAGE, SELECT, UPDATE') END
 $$;
 
 -- The tests below would pass on an empty schema.

@@ -62,13 +62,15 @@ SELECT throws_ok(statement, (SELECT code::char(5) FROM spelling s WHERE s.name =
                  NULL, format('%s raises %s', what, name))
   FROM situation;
 
--- A job whose row somebody changed by hand to a state that no live job has.
+-- A job whose row somebody changed by hand to a state that no live job has.  A server with assertions
+-- locks the row first (src/claim_row.cpp), which finds it impossible.
 UPDATE faultline.live_jobs
    SET state = 's', lease_token = NULL, lease_expires_at = NULL, claimed_at = NULL,
      lease_owner = NULL
  WHERE job_id = pg_temp.job_id(7);
 SELECT throws_ok($$SELECT faultline.claim('mail', 'w', 100)$$,
-  (SELECT code::char(5) FROM spelling WHERE name = 'illegal_transition'), NULL,
+  CASE current_setting('debug_assertions') WHEN 'on' THEN 'XX001'
+    ELSE (SELECT code::char(5) FROM spelling WHERE name = 'illegal_transition') END, NULL,
   'claim() of a row in the state succeeded raises illegal_transition');
 DELETE FROM faultline.live_jobs WHERE job_id = pg_temp.job_id(7);
 
