@@ -35,6 +35,7 @@ void Run::quiet_down() {
                 Event &event =
                     history_.begin(step_, now_us_, actor.number, actor.name, std::move(call));
                 event.transaction = event.call.op == Op::commit ? actor.transaction : 0;
+                event.snapshot = actor.snapshot;
                 actor.session->send(event.call.sql);
                 wait_or_park(actor, event, Fault::none);
                 again = true;
